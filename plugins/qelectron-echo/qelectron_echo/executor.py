@@ -1,0 +1,44 @@
+"""An executor that answers every measurement with one number."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from qelectron_core import Executor, Job, Result
+
+
+@attrs.frozen
+class Echo(Executor):
+    """Return one number for every measurement; compute nothing.
+
+    For tests, for trying things out, and as the folder to copy for a plugin of
+    your own.
+
+    Attributes:
+        value: The number returned.
+        latency_s: Seconds that every job takes.
+
+    Example:
+        >>> import qelectron_core as ct
+        >>> ct.executor.Echo(value=0.5)
+        Echo(shots='qnode', seed=None, value=0.5, latency_s=0.0)
+    """
+
+    value: float = 0.0
+    latency_s: float = 0.0
+
+    def run(self, job: Job) -> Sequence[Result]:
+        """Return the number once per measurement of each circuit."""
+        time.sleep(self.latency_s)
+        return [self._answer(circuit) for circuit in job.circuits]
+
+    def _answer(self, circuit: Any) -> Result:
+        values = (self.value,) * len(circuit.measurements)
+        one = values[0] if len(values) == 1 else values
+        if circuit.shots.has_partitioned_shots:
+            return (one,) * circuit.shots.num_copies
+        return one

@@ -1,0 +1,163 @@
+"""The `Simulator` executor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import attrs
+from pennylane.devices import Device, ExecutionConfig
+from qelectron_simulator.devices import DeviceSpec, probe, require_seed
+from qelectron_simulator.fusion import MAX_WIRES
+from qelectron_simulator.processes import ProcessWorker
+from qelectron_simulator.worker import Worker
+
+from qelectron_core import Capabilities, ConfigError, Executor, Job, Outcome, Result
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+    from pennylane.transforms.core import CompilePipeline
+
+PARALLEL = ("thread", "process", False)
+
+
+def _check_parallel(_: Any, __: Any, value: Any) -> None:
+    if value not in PARALLEL:
+        message = (
+            f"parallel={value!r} is unknown. Expected 'thread', 'process' or False."
+        )
+        raise ConfigError(message)
+
+
+def _check_workers(_: Any, __: Any, value: Any) -> None:
+    if not isinstance(value, int) or value < 1:
+        message = f"workers={value!r} is no number of workers. Expected 1 or more."
+        raise ConfigError(message)
+
+
+def _check_device(_: Any, __: Any, value: Any) -> None:
+    if value is not None and not isinstance(value, (str, DeviceSpec)):
+        message = (
+            f"device={value!r} is not the name of a device. Expected a name such as "
+            "'lightning.qubit', or None for the QNode's own device."
+        )
+        raise ConfigError(message)
+
+
+@attrs.frozen
+class Simulator(Executor):
+    """Run circuits on a local PennyLane device, several at once.
+
+    Every worker has a device instance of its own. Samples are seeded per circuit
+    from `seed`, or else from the seed of the QNode's device, so that they repeat
+    whatever the order in which workers finish.
+
+    Attributes:
+        device: Name of an installed PennyLane device; by default the QNode's own
+            device, with its options. A device from outside PennyLane that cannot
+            be built again is used as it is, one circuit at a time.
+        parallel: `"thread"`, `"process"`, or `False` for the caller's thread
+            (`run_later` then has a single thread to itself).
+        workers: Most threads or processes; processes are never more than the
+            machine has cores.
+
+    Raises:
+        ConfigError: If an option has no such value.
+
+    Example:
+        >>> import qelectron_core as ct
+        >>> ct.executor.Simulator(parallel="thread", workers=10).workers
+        10
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(seeded=True, in_process=True)
+
+    device: str | DeviceSpec | None = attrs.field(default=None, validator=_check_device)
+    parallel: Literal["thread", "process", False] = attrs.field(
+        default="thread", validator=_check_parallel
+    )
+    workers: int = attrs.field(default=10, validator=_check_workers)
+
+    @property
+    def concurrency(self) -> int:
+        """How many jobs run at once."""
+        if self.parallel is False or self._spec.is_shared:
+            return 1
+        if self.parallel == "process":
+            return min(self.workers, os.cpu_count() or 1)
+        return self.workers
+
+    def run(self, job: Job) -> Sequence[Result | Outcome | Exception]:
+        """Run a job on the worker's device."""
+        worker: Worker | ProcessWorker = job.resource
+        return worker.run(job.circuits, job.seeds, job.settings)
+
+    def gathers(self, circuit: QuantumScript) -> bool:
+        """Gather circuits so small that Python outweighs the arithmetic.
+
+        Python runs one thread at a time, so beside each other they would only
+        wait for each other; together they are prepared, and often run, as one.
+        """
+        return len(circuit.wires) <= MAX_WIRES and not self._spec.is_shared
+
+    def open(self) -> Worker | ProcessWorker:
+        """Make a worker."""
+        if self.parallel == "process":
+            return ProcessWorker(self._spec)
+        return Worker(self._spec)
+
+    def close(self, resource: Worker | ProcessWorker) -> None:
+        """End a worker."""
+        if isinstance(resource, ProcessWorker):
+            resource.close()
+
+    def for_device(self, device: Device) -> Simulator:
+        """Take over the wires, and unless another is named the device itself.
+
+        Raises:
+            DeviceError: If PennyLane does not know the named device.
+            ConfigError: If the device cannot follow the `seed`, or cannot be
+                carried to other processes.
+        """
+        spec = self._spec_for(device)
+        require_seed(spec, self.seed)
+        if self.parallel == "process" and spec.is_shared:
+            message = (
+                f"parallel='process' needs a device that can be built in each process, and "
+                f"{device.name!r} cannot. Name one, as in Simulator(device='default.qubit')."
+            )
+            raise ConfigError(message)
+        return attrs.evolve(self, device=spec)
+
+    def supports_derivatives(
+        self, method: str, circuit: QuantumScript | None = None
+    ) -> bool:
+        """Ask the device; tensors do not travel to other processes."""
+        if method == "backprop" and self.parallel == "process":
+            return False
+        return probe(self._spec).supports_derivatives(method, circuit)
+
+    def derivative_transforms(self, method: str) -> CompilePipeline:
+        """Return the device's own transforms."""
+        device = probe(self._spec).device
+        config = ExecutionConfig(
+            gradient_method=method,
+            use_device_gradient=True,
+            use_device_jacobian_product=False,
+        )
+        return device.preprocess_transforms(device.setup_execution_config(config))
+
+    @property
+    def _spec(self) -> DeviceSpec:
+        if isinstance(self.device, DeviceSpec):
+            return self.device
+        return DeviceSpec(self.device or "default.qubit")
+
+    def _spec_for(self, device: Device) -> DeviceSpec:
+        if isinstance(self.device, DeviceSpec):
+            return self.device
+        if self.device is None:
+            return DeviceSpec.of(device)
+        wires = None if device.wires is None else tuple(device.wires)
+        return DeviceSpec(self.device, wires)

@@ -1,0 +1,16 @@
+"""What the core itself offers, registered through the same hooks as plugins."""
+
+from qelectron_core.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def qelectron_register_stores(register: Register) -> None:
+    """Offer the store that keeps the journal in memory."""
+    register("memory", "qelectron_core.store:MemoryStore")
+
+
+@hookimpl
+def qelectron_register_commands(register: Register) -> None:
+    """Offer the core's own sub-commands."""
+    register("plugins", "qelectron_core.cli.plugins:plugins")
+    register("demo", "qelectron_core.cli.demo:demo")

@@ -1,0 +1,278 @@
+"""What an executor is: the contract that plugin authors implement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+
+import attrs
+
+from qelectron_core.errors import ConfigError, check_options
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pennylane.devices import Device
+    from pennylane.tape import QuantumScript
+    from pennylane.transforms.core import CompilePipeline
+
+#: What a circuit evaluates to: an array, a number, a dict of counts, or nested
+#: tuples of these, shaped as PennyLane's `Device.execute` shapes it.
+Result: TypeAlias = Any
+
+#: How an executor's `shots` may be given: a number, several (a shot vector),
+#: `None` for exact results, or `"qnode"` to keep what the QNode says.
+ShotsOption: TypeAlias = int | Sequence[int] | None | Literal["qnode"]
+
+
+@attrs.frozen
+class Capabilities:
+    """What an executor promises; the conformance kit tests every promise.
+
+    Attributes:
+        exact: Runs circuits without shots and returns exact results.
+        samples: Runs circuits with a finite number of shots.
+        seeded: Equal seeds give equal samples.
+        in_process: Runs in this process, so that a circuit may carry tensors of
+            a machine-learning interface and be differentiated through.
+    """
+
+    exact: bool = True
+    samples: bool = True
+    seeded: bool = False
+    in_process: bool = False
+
+
+@attrs.frozen
+class Settings:
+    """How the circuits of one job are to be run; equal for all of them.
+
+    Attributes:
+        mcm_method: PennyLane's name of the mid-circuit measurement method, or
+            `None` for the executor's choice.
+        postselect_mode: PennyLane's name of the postselection mode, or `None`.
+        gradient_method: `None`, or the device derivative in use, such as
+            `"backprop"` or `"adjoint"`.
+        derivatives: Whether each outcome is to be a pair `(result, jacobian)`.
+        interface: Machine-learning interface of the parameters, as PennyLane
+            names it; `"numpy"` unless `gradient_method` is `"backprop"`.
+    """
+
+    mcm_method: str | None = None
+    postselect_mode: str | None = None
+    gradient_method: str | None = None
+    derivatives: bool = False
+    interface: str = "numpy"
+
+
+@attrs.frozen
+class Outcome:
+    """A result together with what the executor knows about how it came about.
+
+    Attributes:
+        value: The circuit's result.
+        metadata: Facts worth keeping (calibration time, usage in seconds …);
+            plain numbers and strings, never secrets.
+    """
+
+    value: Result
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class Job:
+    """Circuits sent to one executor together.
+
+    Attributes:
+        id: Identifies the job in this process and in the store.
+        circuits: Circuits to run, with plain numbers as parameters (tensors
+            only where `settings.gradient_method` is `"backprop"`).
+        seeds: Per circuit, what its samples are to be seeded with.
+        settings: How to run them.
+        resource: What `Executor.open` returned for the worker that runs the job.
+    """
+
+    id: str
+    circuits: tuple[QuantumScript, ...]
+    seeds: tuple[Seed, ...]
+    settings: Settings
+    resource: Any = None
+
+    def __len__(self) -> int:
+        """Return the number of circuits."""
+        return len(self.circuits)
+
+    def __iter__(self) -> Iterator[tuple[QuantumScript, Seed]]:
+        """Iterate over pairs of circuit and seed."""
+        return zip(self.circuits, self.seeds, strict=True)
+
+
+@attrs.frozen
+class Seed:
+    """Where one circuit's random numbers come from.
+
+    Derived from the order in which a program asks for circuits, so that samples
+    repeat whatever the order in which workers finish.
+
+    Attributes:
+        entropy: Seed of the executor, or else of the QNode's device.
+        ordinal: How many circuits the QElectron had dispatched before this one.
+    """
+
+    entropy: int
+    ordinal: int
+
+    def to_int(self) -> int:
+        """Return the seed as one integer in [0, 2**32), equal on every machine."""
+        from numpy.random import SeedSequence
+
+        words = SeedSequence(self.entropy, spawn_key=(self.ordinal,)).generate_state(1)
+        return int(words[0])
+
+
+def _to_shots(value: Any) -> ShotsOption:
+    if value is None or isinstance(value, str):
+        return value  # type: ignore[return-value]  # validated by _check_shots
+    if hasattr(value, "__index__"):
+        return int(value)
+    return tuple(value)
+
+
+def _check_shots(_: Any, __: Any, value: Any) -> None:
+    if value is None or value == "qnode":
+        return
+    numbers = value if isinstance(value, tuple) else (value,)
+    if isinstance(value, str) or not numbers or not all(map(_is_shot_count, numbers)):
+        message = (
+            f"shots={value!r} is not a number of shots. Expected a positive integer, "
+            "a sequence of them, None for exact results, or 'qnode' for the QNode's."
+        )
+        raise ConfigError(message)
+
+
+def _is_shot_count(value: Any) -> bool:
+    if isinstance(value, tuple) and len(value) == 2:  # (shots, copies)
+        return all(_is_shot_count(part) for part in value)
+    return hasattr(value, "__index__") and int(value) > 0
+
+
+@attrs.frozen
+class Executor:
+    """Describes one backend and how to reach it: the base of every executor.
+
+    An executor is a value: frozen, hashable, equal by content, picklable. Derive
+    with `@attrs.frozen`, declare options as fields, and implement `run`. Whatever
+    must live between calls (a connection, a device) is made by `open` and handed
+    to `run` as `job.resource`.
+
+    Attributes:
+        shots: Overrides the QNode's shots unless `"qnode"`; `None` is exact.
+        seed: Seeds the samples; `None` follows the seed of the QNode's device.
+
+    Example:
+        >>> @attrs.frozen
+        ... class Zero(Executor):
+        ...     def run(self, job):
+        ...         return [0.0 for circuit in job.circuits]
+        >>> Zero(shots=10)
+        Zero(shots=10, seed=None)
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    #: Most circuits that one job may hold; `None` means any number.
+    max_circuits_per_job: ClassVar[int | None] = None
+
+    shots: ShotsOption = attrs.field(
+        default="qnode", kw_only=True, converter=_to_shots, validator=_check_shots
+    )
+    seed: int | None = attrs.field(default=None, kw_only=True)
+
+    def __new__(cls, *_args: Any, **options: Any) -> Self:
+        """Refuse misspelt options with a message that helps."""
+        if options:
+            fields = [f.alias for f in attrs.fields(cls) if f.init]
+            check_options(cls.__name__, options, fields)
+        return super().__new__(cls)
+
+    def run(self, job: Job) -> Sequence[Result | Outcome | Exception]:
+        """Run a job and return one entry per circuit, in order.
+
+        Called on worker threads, possibly several at once (see `concurrency`),
+        each with its own `job.resource`.
+
+        Returns:
+            Per circuit its result, an `Outcome` that adds metadata, or the
+            exception that only this circuit ended in. With
+            `job.settings.derivatives` each result is `(result, jacobian)`.
+
+        Raises:
+            Exception: If the whole job failed; every circuit of it then fails.
+        """
+        raise NotImplementedError
+
+    @property
+    def concurrency(self) -> int:
+        """How many jobs may run at once, at least 1."""
+        return 1
+
+    def gathers(self, circuit: QuantumScript) -> bool:
+        """Tell whether a circuit is better run with others than beside them.
+
+        While a job runs, circuits for which this is true wait for its end and
+        then leave together as one job, even where `concurrency` allows more.
+        """
+        del circuit
+        return False
+
+    def open(self) -> Any:
+        """Make what one worker keeps from job to job; closed by `close`."""
+        return None
+
+    def close(self, resource: Any) -> None:
+        """Give back what `open` made."""
+
+    def for_device(self, device: Device) -> Executor:
+        """Return the executor to use for a QNode with this device.
+
+        Overridden by executors that take options from the QNode's own device.
+        """
+        del device
+        return self
+
+    def supports_derivatives(
+        self, method: str, circuit: QuantumScript | None = None
+    ) -> bool:
+        """Tell whether the backend itself computes derivatives by this method.
+
+        Args:
+            method: `"backprop"`, `"adjoint"` or `"device"`.
+            circuit: A circuit to be differentiated; `None` asks in general.
+        """
+        del method, circuit
+        return False
+
+    def derivative_transforms(self, method: str) -> CompilePipeline:
+        """Return the transforms that a circuit needs before `method` applies.
+
+        Called only for methods that `supports_derivatives` accepts. They run
+        before differentiation, in the caller's thread.
+        """
+        from pennylane.transforms.core import CompilePipeline
+
+        del method
+        return CompilePipeline()
+
+    def __enter__(self) -> Self:
+        """Use the executor for the length of a `with` block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the executor's lanes: cancel what is queued, free resources."""
+        from qelectron_core.runtime import runtime
+
+        runtime().close(self)

@@ -1,0 +1,228 @@
+"""The bridge to PennyLane: a device whose circuits are run by executors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pennylane as qml
+from pennylane.devices import Device, ExecutionConfig
+from pennylane.devices.modifiers import simulator_tracking, single_tape_support
+from pennylane.transforms.core import CompilePipeline
+
+from qelectron_core.cluster import Member, to_member
+from qelectron_core.dispatcher import Dispatcher
+from qelectron_core.contracts import Executor, Settings
+from qelectron_core.recording import install
+from qelectron_core.router import make_route
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+    from qelectron_core.contracts import Result
+
+#: Executor of a QElectron that names none.
+DEFAULT_EXECUTOR = "Simulator"
+#: Derivatives that a device computes itself, the preferred one first.
+DEVICE_METHODS = ("backprop", "adjoint")
+
+
+@simulator_tracking
+@single_tape_support
+class QElectronDevice(Device):  # type: ignore[misc]  # PennyLane is not typed
+    """A PennyLane device that hands every circuit to executors.
+
+    It decides nothing about circuits: each executor prepares them for its own
+    backend. Also reachable as `qml.device("qelectron", wires=..., executors=...)`.
+
+    Args:
+        wires: Number or labels of wires; `None` takes any.
+        shots: Default shots of QNodes on it.
+        executors: An executor, a list, a `QCluster`, or a name.
+        device: PennyLane device, or name of one, that the executors may take
+            options from, as a QElectron's take them from its QNode's device.
+    """
+
+    def __init__(
+        self,
+        wires: Any = None,
+        shots: Any = None,
+        *,
+        executors: Any = None,
+        device: Any = "default.qubit",
+    ) -> None:
+        """Make a device."""
+        install()
+        if isinstance(device, str):
+            device = qml.device(device, wires=wires)
+        super().__init__(wires=device.wires if wires is None else wires, shots=shots)
+        #: The device whose options the executors may take over.
+        self.inner = device
+        self.member: Member = to_member(
+            DEFAULT_EXECUTOR if executors is None else executors
+        )
+        self.dispatcher = Dispatcher(make_route(self.member, device), _entropy(device))
+
+    @property
+    def name(self) -> str:
+        """Name of the device."""
+        return "qelectron"
+
+    @property
+    def executors(self) -> tuple[Executor, ...]:
+        """The executors as they run, adapted to the inner device."""
+        return tuple(route.bound for route in self.dispatcher.route)
+
+    @property
+    def uniform_shots(self) -> Any:
+        """Shots that every executor asks for, or `"qnode"` if they do not agree."""
+        wanted = {executor.shots for executor in self.executors}
+        return wanted.pop() if len(wanted) == 1 else "qnode"
+
+    def supports_derivatives(
+        self,
+        execution_config: ExecutionConfig | None = None,
+        circuit: QuantumScript | None = None,
+    ) -> bool:
+        """Tell whether every executor computes the asked-for derivative itself."""
+        config = execution_config or ExecutionConfig(gradient_method="best")
+        return self._device_method(config, circuit) is not None
+
+    def setup_execution_config(
+        self,
+        config: ExecutionConfig | None = None,
+        circuit: QuantumScript | None = None,
+    ) -> ExecutionConfig:
+        """Settle how derivatives are computed."""
+        config = config or ExecutionConfig()
+        method = self._device_method(config, circuit)
+        if method is None:
+            return config
+        if method == _NO_DERIVATIVE:
+            return _replace(config, gradient_method=None, use_device_gradient=False)
+        on_execution = config.grad_on_execution
+        return _replace(
+            config,
+            gradient_method=method,
+            use_device_gradient=True,
+            use_device_jacobian_product=bool(config.use_device_jacobian_product),
+            grad_on_execution=method != "backprop"
+            if on_execution is None
+            else on_execution,
+        )
+
+    def preprocess_transforms(
+        self, execution_config: ExecutionConfig | None = None
+    ) -> CompilePipeline:
+        """Return what must be done to circuits before they are differentiated.
+
+        All else is left to the executors, which know their backends.
+        """
+        pipeline = CompilePipeline()
+        config = execution_config or ExecutionConfig()
+        method = config.gradient_method
+        if config.use_device_gradient and method != "backprop":
+            for executor in dict.fromkeys(self.executors):
+                pipeline += executor.derivative_transforms(method)
+        return pipeline
+
+    def execute(
+        self, circuits: Any, execution_config: ExecutionConfig | None = None
+    ) -> Sequence[Result]:
+        """Run circuits and return their results in order."""
+        settings = settings_of(execution_config or ExecutionConfig())
+        return tuple(self.dispatcher.run(circuits, settings))
+
+    def execute_and_compute_derivatives(
+        self, circuits: Any, execution_config: ExecutionConfig | None = None
+    ) -> tuple[Sequence[Result], Sequence[Any]]:
+        """Run circuits; return their results and their Jacobians, in order."""
+        settings = settings_of(execution_config or ExecutionConfig())
+        pairs = self.dispatcher.run(circuits, attrs.evolve(settings, derivatives=True))
+        results, jacobians = zip(*pairs, strict=True)
+        return results, jacobians
+
+    def compute_derivatives(
+        self, circuits: Any, execution_config: ExecutionConfig | None = None
+    ) -> Sequence[Any]:
+        """Return the Jacobians of circuits, in order."""
+        return self.execute_and_compute_derivatives(circuits, execution_config)[1]
+
+    def _device_method(
+        self, config: ExecutionConfig, circuit: QuantumScript | None
+    ) -> str | None:
+        method = config.gradient_method
+        if method == "best" and config.interface == math_numpy():
+            return _NO_DERIVATIVE
+        wanted = DEVICE_METHODS if method == "best" else (method,)
+        for candidate in wanted:
+            if candidate in (*DEVICE_METHODS, "device") and self._all_offer(
+                candidate, circuit
+            ):
+                return str(candidate)
+        return None
+
+    def _all_offer(self, method: str, circuit: QuantumScript | None) -> bool:
+        return all(_offers(executor, method, circuit) for executor in self.executors)
+
+
+#: Stands for "best" where nothing can be differentiated: plain NumPy parameters.
+_NO_DERIVATIVE = "none"
+
+
+def settings_of(config: ExecutionConfig) -> Settings:
+    """Return the part of an execution configuration that executors need.
+
+    The configuration itself does not travel: it may hold live generators and
+    transforms, which do not pickle.
+    """
+    mcm = config.mcm_config
+    method = config.gradient_method if config.use_device_gradient else None
+    if method == "backprop" and config.interface == math_numpy():
+        method = None
+    return Settings(
+        mcm_method=None if mcm.mcm_method is None else str(mcm.mcm_method),
+        postselect_mode=None
+        if mcm.postselect_mode is None
+        else str(mcm.postselect_mode),
+        gradient_method=method,
+        interface=config.interface.value if method == "backprop" else "numpy",
+    )
+
+
+def math_numpy() -> Any:
+    """Return PennyLane's name of the interface without derivatives."""
+    return qml.math.Interface.NUMPY
+
+
+def _offers(executor: Executor, method: str, circuit: QuantumScript | None) -> bool:
+    if circuit is not None and executor.shots != "qnode":
+        circuit = circuit.copy(shots=executor.shots)
+    elif circuit is None and executor.shots not in ("qnode", None):
+        return False  # no device derivative works on samples
+    return executor.supports_derivatives(method, circuit)
+
+
+def _replace(config: ExecutionConfig, **changes: Any) -> ExecutionConfig:
+    import dataclasses
+
+    return dataclasses.replace(config, **changes)
+
+
+def _entropy(device: Device) -> int:
+    """Return a number that follows the seed of a device.
+
+    A device shows its random generator in the options that it puts into an
+    execution configuration. One number is drawn from it, so that two QElectrons
+    on one device do not see the same shot noise.
+    """
+    import numpy as np
+
+    options = device.setup_execution_config(ExecutionConfig()).device_options
+    if options.get("prng_key") is not None:
+        return int.from_bytes(np.asarray(options["prng_key"]).tobytes(), "little")
+    generator = options.get("rng")
+    if isinstance(generator, np.random.Generator):
+        return int(generator.integers(2**63))
+    return int(np.random.randint(2**31))  # noqa: NPY002  # follows np.random.seed

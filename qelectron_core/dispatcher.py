@@ -1,0 +1,153 @@
+"""The one road from circuits to executors.
+
+A plain call, `run_later`, `map` and a gradient all come through here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from qelectron_core.contracts import Seed, Settings
+from qelectron_core.recording import install
+from qelectron_core.router import AnyRoute
+from qelectron_core.runtime import runtime
+from qelectron_core.runtime.task import Batch, Task
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+    from qelectron_core.contracts import Result
+
+_call_numbers: Final = itertools.count(1)
+
+
+def new_call_id() -> str:
+    """Return an id for a call, unique in this process."""
+    return f"call-{next(_call_numbers)}"
+
+
+class Dispatcher:
+    """Gives the circuits of one QElectron to their executors.
+
+    Picklable, with whatever its selectors hold.
+    """
+
+    def __init__(self, route: AnyRoute, entropy: int) -> None:
+        """Make a dispatcher.
+
+        Args:
+            route: Chooses executors.
+            entropy: Seeds the samples of executors without a seed of their own.
+        """
+        self.route = route
+        self._entropy = entropy
+        self._dispatched = Counter()
+
+    def tasks(
+        self, circuits: Iterable[QuantumScript], settings: Settings, batch: Batch
+    ) -> list[Task]:
+        """Choose an executor and a seed for each circuit, in their order."""
+        now = time.time()
+        return [
+            self._task(circuit, settings, batch, index, now)
+            for index, circuit in enumerate(circuits)
+        ]
+
+    def run(
+        self, circuits: Sequence[QuantumScript], settings: Settings
+    ) -> Sequence[Result]:
+        """Run circuits, wait, and return their results in order.
+
+        Raises:
+            Exception: What the first failed circuit ended in.
+        """
+        batch = Batch(new_call_id(), len(circuits))
+        tasks = self.tasks(circuits, settings, batch)
+        try:
+            if settings.gradient_method == "backprop" or not install():
+                run_here(tasks)
+            else:
+                submit(tasks, wait=True)
+            return batch.wait()
+        except BaseException:
+            batch.cancelled = True
+            runtime().cancel(lambda task: task.batch is batch)
+            raise
+
+    def _task(
+        self,
+        circuit: QuantumScript,
+        settings: Settings,
+        batch: Batch,
+        index: int,
+        now: float,
+    ) -> Task:
+        route = self.route.choose(circuit)
+        bound = route.bound
+        if bound.shots != "qnode":
+            circuit = with_shots(circuit, bound.shots)
+        entropy = self._entropy if bound.seed is None else bound.seed
+        seed = Seed(entropy, self._dispatched.next())
+        return Task(circuit, route.member, bound, seed, settings, batch, index, now)
+
+
+def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:
+    """Return the circuit with these shots; the same one if it has them already."""
+    from pennylane.measurements import Shots
+
+    wanted = Shots(shots)
+    return circuit if circuit.shots == wanted else circuit.copy(shots=wanted)
+
+
+def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
+    """Queue tasks on the lanes of their executors.
+
+    Args:
+        tasks: What to run.
+        wait: Whether the caller is about to wait for them, so that this thread
+            may run circuits itself instead of idling.
+    """
+    current = runtime()
+    by_lane: dict[Any, list[Task]] = {}
+    for task in tasks:
+        current.submitted(task)
+        by_lane.setdefault(current.lane(task), []).append(task)
+    *others, last = by_lane.items() if by_lane else [(None, [])]
+    for lane, lane_tasks in others:
+        lane.submit(lane_tasks)
+    lane, lane_tasks = last
+    if lane is not None:
+        enter: Callable[[Sequence[Task]], None] = (
+            lane.submit_here if wait else lane.submit
+        )
+        enter(lane_tasks)
+
+
+def run_here(tasks: Iterable[Task]) -> None:
+    """Run tasks one by one in this thread."""
+    current = runtime()
+    for task in tasks:
+        current.submitted(task)
+        current.lane(task).run_here(task)
+
+
+class Counter:
+    """Counts from 0; safe from any thread; survives pickling."""
+
+    def __init__(self, start: int = 0) -> None:
+        """Start to count."""
+        self._start = start
+        self._numbers = itertools.count(start)
+
+    def next(self) -> int:
+        """Return the next number."""
+        return next(self._numbers)  # one step of the interpreter, hence atomic
+
+    def __reduce__(self) -> tuple[type[Counter], tuple[int]]:
+        """Go on, in the copy, with the number that would come next."""
+        number = self.next()
+        self._numbers = itertools.count(number)
+        return Counter, (number,)

@@ -1,0 +1,299 @@
+"""Calls that return before their circuits have run.
+
+A call is cut where PennyLane would block. What comes before runs at once in the
+caller's thread: the quantum function, user transforms, and the choice of how to
+execute. The circuits are then dispatched. What comes after runs when they are
+done: with plain numbers in the thread that finished the last one; where the call
+is being differentiated, in the caller's thread, when it asks for the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pennylane as qml
+from pennylane.devices import Device, ExecutionConfig
+from pennylane.math import Interface
+from pennylane.transforms import convert_to_numpy_parameters
+
+from qelectron_core import outputs
+from qelectron_core.device import QElectronDevice, settings_of
+from qelectron_core.dispatcher import new_call_id, submit
+from qelectron_core.contracts import Settings
+from qelectron_core.futures import QFuture
+from qelectron_core.recording import pennylane_code
+from qelectron_core.runtime.task import Batch, Task
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+    from qelectron_core.contracts import Result
+    from qelectron_core.qnode import QElectron
+
+Circuits = Sequence["QuantumScript"]
+
+
+class Later:
+    """One call of a QElectron, cut in two.
+
+    Attributes:
+        future: What the user gets.
+        tasks: Circuits to submit; empty if the call is done already.
+    """
+
+    def __init__(self, call: QElectron, args: Any, kwargs: Any) -> None:
+        """Do what comes before execution.
+
+        Args:
+            call: A QElectron that nobody else uses.
+            args: Positional arguments of the call.
+            kwargs: Keyword arguments of the call.
+        """
+        self.future = QFuture(new_call_id())
+        self.tasks: list[Task] = []
+        self._call = call
+        self._output: Any = None
+        with pennylane_code():
+            self._prepare(args, dict(kwargs))
+
+    def send(self) -> None:
+        """Dispatch the circuits."""
+        submit(self.tasks)
+
+    @staticmethod
+    def send_all(calls: Iterable[Later]) -> None:
+        """Dispatch the circuits of several calls together."""
+        submit([task for call in calls for task in call.tasks])
+
+    def _prepare(self, args: Any, kwargs: Any) -> None:
+        function = self._call.func
+        self._call.func = partial(self._remember_output, function)
+        try:
+            self._circuit = self._call.construct(args, kwargs)
+        finally:
+            self._call.func = function
+        pipeline = self._call.compile_pipeline
+        pipeline.set_classical_component(self._call, args, kwargs)
+        circuits, self._post = pipeline((self._circuit,))
+        if pipeline.is_informative or not circuits:
+            self._done_with(self._finish(circuits if pipeline.is_informative else ()))
+            return
+        self._route(circuits)
+
+    def _remember_output(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        self._output = function(*args, **kwargs)
+        return self._output
+
+    def _route(self, circuits: Circuits) -> None:
+        interface = _interface(self._call, circuits)
+        if interface == Interface.NUMPY:
+            self._submit(circuits, self._settings(circuits), self._finish)
+            return
+        backprop = self._is_backprop(circuits, interface)
+        if _must_stay(circuits, interface, backprop=backprop):
+            self._execute_now(circuits)
+        elif backprop:
+            settings = Settings(gradient_method="backprop", interface=interface.value)
+            self._submit(circuits, settings, self._finish)
+        else:
+            self._replay_later(circuits, interface)
+
+    def _execute_now(self, circuits: Circuits) -> None:
+        """Run in the caller's thread what no other thread may run."""
+        results = _execute(self._call, circuits, self._call.device)
+        self._done_with(self._finish(results))
+
+    def _replay_later(self, circuits: Circuits, interface: Interface) -> None:
+        """Run now, with numbers; let PennyLane see the results afterwards."""
+        numeric, _ = convert_to_numpy_parameters(tuple(circuits))
+        settings = self._settings(numeric)
+        if any(map(_is_differentiated, _parameters(circuits))):
+            replay = _Once(partial(self._replay, circuits))
+            self.future._in_caller = replay
+            self._submit(numeric, settings, tuple)
+        else:
+            self._submit(numeric, settings, partial(self._replay, circuits))
+
+    def _replay(self, circuits: Circuits, results: Sequence[Result]) -> Any:
+        device = _ReplayDevice(self._call.device, tuple(results))
+        return self._finish(_execute(self._call, circuits, device))
+
+    def _submit(self, circuits: Circuits, settings: Settings, finish: Any) -> None:
+        future = self.future
+        on_done = partial(_finish_future, future, finish)
+        batch = Batch(future.id, len(circuits), on_done, future._start)
+        future._batch = batch
+        self.tasks = self._call.device.dispatcher.tasks(circuits, settings, batch)
+
+    def _settings(self, circuits: Circuits) -> Settings:
+        """Let PennyLane settle how circuits with plain numbers are executed."""
+        probe = _SettingsProbe(self._call.device)
+        options = self._call.execute_kwargs
+        qml.execute(
+            circuits,
+            probe,
+            diff_method=None,
+            interface="numpy",
+            cache=False,
+            postselect_mode=options["postselect_mode"],
+            mcm_method=options["mcm_method"],
+        )
+        return settings_of(probe.config)
+
+    def _is_backprop(self, circuits: Circuits, interface: Interface) -> bool:
+        device: QElectronDevice = self._call.device
+        config = ExecutionConfig(
+            gradient_method=self._call.diff_method, interface=interface
+        )
+        if not device.supports_derivatives(config, circuits[0]):
+            return False
+        settled = device.setup_execution_config(config, circuits[0])
+        return bool(settled.gradient_method == "backprop")
+
+    def _finish(self, results: Sequence[Result]) -> Any:
+        """Do what comes after execution; the end of `QNode.__call__`."""
+        value = self._post(tuple(results))
+        call, circuit = self._call, self._circuit
+        informative = call.compile_pipeline.is_informative
+        if not informative:
+            value = value[0]
+        parameters = circuit.get_parameters(trainable_only=False)
+        if not parameters and not informative and call.interface != "auto":
+            value = outputs.to_interface(value, call.interface)
+        shot_vector = circuit.shots.has_partitioned_shots
+        return outputs.like_function(value, self._output, shot_vector=shot_vector)
+
+    def _done_with(self, value: Any) -> None:
+        self.future.set_running_or_notify_cancel()
+        self.future.set_result(value)
+
+
+def _finish_future(future: QFuture, finish: Any, batch: Batch) -> None:
+    with pennylane_code():
+        future._finish(batch, finish)
+
+
+def _execute(call: QElectron, circuits: Circuits, device: Device) -> Sequence[Result]:
+    options = dict(call.execute_kwargs)
+    if isinstance(device, _ReplayDevice):
+        options["cache"] = False  # it would drop circuits that are equal
+        if call.diff_method in ("adjoint", "device", "best"):
+            options["grad_on_execution"] = False  # the circuits ran without
+    results: Sequence[Result] = qml.execute(
+        circuits,
+        device,
+        diff_method=call.diff_method,
+        interface=call.interface,
+        gradient_kwargs=call.gradient_kwargs,
+        **options,
+    )
+    return results
+
+
+class _Once:
+    """Computes a value at the first call and keeps it."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._value: list[Any] = []
+
+    def __call__(self, argument: Any) -> Any:
+        if not self._value:
+            self._value.append(self._function(argument))
+        return self._value[0]
+
+
+class _SettingsProbe(Device):  # type: ignore[misc]  # PennyLane is not typed
+    """Learns how PennyLane would execute, and executes nothing."""
+
+    def __init__(self, device: QElectronDevice) -> None:
+        super().__init__(wires=device.wires)
+        self.config = ExecutionConfig()
+
+    def setup_execution_config(self, config: Any = None, circuit: Any = None) -> Any:
+        return config
+
+    def preprocess_transforms(self, execution_config: Any = None) -> Any:
+        return qml.CompilePipeline()
+
+    def execute(self, circuits: Any, execution_config: Any = None) -> Any:
+        self.config = execution_config
+        return tuple(circuits)
+
+
+class _ReplayDevice(Device):  # type: ignore[misc]  # PennyLane is not typed
+    """Answers the first execution with results that are there already.
+
+    Everything else, such as the circuits of a gradient, goes to the real device.
+    """
+
+    def __init__(self, device: QElectronDevice, results: Sequence[Result]) -> None:
+        super().__init__(wires=device.wires)
+        self._device = device
+        self._results: Sequence[Result] | None = results
+        self.supports_derivatives = device.supports_derivatives
+        self.setup_execution_config = device.setup_execution_config
+        self.preprocess_transforms = device.preprocess_transforms
+        self.compute_derivatives = device.compute_derivatives
+
+    def execute(self, circuits: Any, execution_config: Any = None) -> Any:
+        results, self._results = self._results, None
+        if results is not None and len(results) == len(circuits):
+            return results
+        return self._device.execute(circuits, execution_config)
+
+
+def _parameters(circuits: Circuits) -> list[Any]:
+    return [p for c in circuits for p in c.get_parameters(trainable_only=False)]
+
+
+def _interface(call: QElectron, circuits: Circuits) -> Interface:
+    interface = Interface(call.interface)
+    if interface != Interface.AUTO:
+        return interface
+    found = qml.math.get_interface(*_parameters(circuits))
+    try:
+        return Interface(found)
+    except ValueError:  # such as networkx graphs as parameters
+        return Interface.NUMPY
+
+
+def _must_stay(circuits: Circuits, interface: Interface, *, backprop: bool) -> bool:
+    """Tell whether a call may only run in the caller's thread, to its end.
+
+    Values that are being traced do not survive a change of thread.
+    """
+    differentiated = any(map(_is_differentiated, _parameters(circuits)))
+    if interface in (Interface.JAX, Interface.JAX_JIT):
+        # With shots, PennyLane pads postselected samples for jax alone.
+        return differentiated or any(_measures_midway(circuit) for circuit in circuits)
+    return differentiated and backprop
+
+
+def _measures_midway(circuit: QuantumScript) -> bool:
+    return any(isinstance(item, _MID_MEASURE) for item in circuit.operations)
+
+
+_MID_MEASURE = qml.ops.MidMeasure
+
+
+def _is_differentiated(value: Any) -> bool:
+    """Tell whether a value is being traced by a machine-learning interface."""
+    interface = qml.math.get_interface(value)
+    if interface == "autograd":
+        from autograd.tracer import isbox
+
+        return isbox(value) or (
+            getattr(value, "dtype", None) == object and any(map(isbox, value.flat))
+        )
+    if interface == "torch":
+        import torch
+
+        return bool(value.requires_grad) and torch.is_grad_enabled()
+    if interface == "jax":
+        import jax
+
+        return isinstance(value, jax.core.Tracer)
+    return False

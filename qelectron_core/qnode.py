@@ -1,0 +1,264 @@
+"""The QElectron: a QNode whose circuits are run by executors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import pennylane as qml
+
+from qelectron_core.device import QElectronDevice
+from qelectron_core.dispatcher import with_shots
+from qelectron_core.errors import ConfigError, check_options
+from qelectron_core.futures import QFuture, gather
+from qelectron_core.later import Later
+from qelectron_core.recording import install, pennylane_code
+
+#: Options of `qelectron`, for the message about a misspelt one.
+OPTIONS = ("executors", "selector")
+
+#: Calls that `map` prepares before it sends their circuits off together.
+MAP_CHUNK = 256
+
+
+class QElectron(qml.QNode):  # type: ignore[misc]  # PennyLane is not typed
+    """A `qml.QNode` whose circuits are run by executors.
+
+    Made by `qelectron`. Whatever PennyLane does with a QNode (draw, transform,
+    differentiate, copy, update) it does with a QElectron, and where it returns a
+    QNode, that is a QElectron again.
+    """
+
+    def __init__(self, qnode: qml.QNode, *, executors: Any = None) -> None:
+        """Take over a QNode.
+
+        Args:
+            qnode: The QNode; stays as it is.
+            executors: See `qelectron`.
+
+        Raises:
+            ConfigError: If the executors cannot honour the QNode's `diff_method`.
+        """
+        vars(self).update(vars(copy.copy(qnode)))
+        inner = qnode.device
+        if isinstance(inner, QElectronDevice):
+            inner = inner.inner
+        self.device = QElectronDevice(executors=executors, device=inner)
+        _check_diff_method(self)
+
+    @property
+    def executors(self) -> Any:
+        """The executor or cluster that runs the circuits."""
+        return self.device.member
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the circuit and return what the QNode would."""
+        _refuse_capture()
+        # A copy per call: a QNode keeps the circuit of the call on itself, which
+        # two threads must not share.
+        call = copy.copy(self)
+        if install():
+            return qml.QNode.__call__(call, *args, **kwargs)
+        with pennylane_code():
+            return qml.QNode.__call__(call, *args, **kwargs)
+
+    def run_later(self, *args: Any, **kwargs: Any) -> QFuture:
+        """Start a call and return at once.
+
+        Returns:
+            The future of what the call returns. Differentiating through
+            `future.result()` works as through the call.
+
+        Raises:
+            Exception: What building the circuit raises.
+        """
+        _refuse_capture()
+        later = Later(copy.copy(self), args, kwargs)
+        later.send()
+        return later.future
+
+    def map(self, *iterables: Iterable[Any], progress: bool = False) -> list[Any]:
+        """Call once per item, all at the same time.
+
+        Args:
+            *iterables: Arguments of the calls, one iterable per parameter, as
+                for the built-in `map`; they must be of equal length.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            One result per call, in order.
+
+        Raises:
+            TypeError: If no iterable is given.
+            ValueError: If the iterables differ in length.
+        """
+        if not iterables:
+            message = (
+                "map() needs at least one iterable of arguments, as in circuit.map(xs)."
+            )
+            raise TypeError(message)
+        _refuse_capture()
+        futures: list[QFuture] = []
+        chunk: list[Later] = []
+        for args in zip(*iterables, strict=True):
+            chunk.append(Later(copy.copy(self), args, {}))
+            futures.append(chunk[-1].future)
+            if len(chunk) == MAP_CHUNK:
+                Later.send_all(chunk)
+                chunk = []
+        Later.send_all(chunk)
+        return gather(futures, progress=progress)
+
+    def construct(self, args: Any, kwargs: Any) -> Any:
+        """Build the circuit of a call, with the shots that the executors ask for."""
+        circuit = super().construct(args, kwargs)
+        shots = self.device.uniform_shots
+        return circuit if shots == "qnode" else with_shots(circuit, shots)
+
+    def update(self, **kwargs: Any) -> QElectron:
+        """Return a QElectron with other settings; see `qml.QNode.update`.
+
+        Besides the QNode's own settings, takes `executors`.
+        """
+        executors = kwargs.pop("executors", self.executors)
+        kept = "device" not in kwargs and executors is self.executors
+        updated = super().update(**kwargs) if kwargs else copy.copy(self)
+        if not kept:
+            inner = kwargs.get("device", self.device.inner)
+            vars(updated)["device"] = inner
+            return QElectron(updated, executors=executors)
+        return self._adopt(updated)
+
+    def __copy__(self) -> QElectron:
+        """Return a QElectron with the same settings."""
+        return self._adopt(super().__copy__())
+
+    def _adopt(self, qnode: qml.QNode) -> QElectron:
+        made = QElectron.__new__(QElectron)
+        vars(made).update(vars(qnode))
+        made.device = self.device
+        if made.diff_method is not self.diff_method:
+            _check_diff_method(made)
+        return made
+
+    def __repr__(self) -> str:
+        """Show executors, device and settings."""
+        return (
+            f"<QElectron: executors={self.executors!r}, device={self.device.inner.name!r}, "
+            f"interface={self.interface!r}, diff_method={self.diff_method!r}, "
+            f"shots={self.shots!r}>"
+        )
+
+
+@overload
+def qelectron(
+    qnode: qml.QNode, *, executors: Any = ..., selector: Any = ...
+) -> QElectron: ...
+
+
+@overload
+def qelectron(
+    qnode: None = None, *, executors: Any = ..., selector: Any = ...
+) -> Callable[[qml.QNode], QElectron]: ...
+
+
+def qelectron(
+    qnode: Any = None, *, executors: Any = None, selector: Any = None, **unknown: Any
+) -> Any:
+    """Make a QElectron of a QNode: its circuits are then run by executors.
+
+    Works as `@qelectron`, `@qelectron(executors=...)` and
+    `qelectron(qnode, executors=...)`.
+
+    Args:
+        qnode: The QNode to take over.
+        executors: An executor, a list of them (a cluster with the `"cyclic"`
+            selector), a `QCluster`, or a registered name. Default: `Simulator()`,
+            the QNode's own device on ten threads.
+        selector: Selector of a list of executors: a name or a callable
+            `(circuit, executors) -> executor`.
+
+    Returns:
+        The QElectron, or a decorator that makes one.
+
+    Raises:
+        TypeError: If an option is misspelt, or what is decorated is no QNode.
+        ConfigError: If the executors cannot honour the QNode's `diff_method`.
+        UnknownNameError: If no installed plugin offers a name.
+
+    Example:
+        >>> import pennylane as qml
+        >>> import qelectron_core as ct
+        >>> @ct.qelectron
+        ... @qml.qnode(qml.device("default.qubit", wires=1))
+        ... def circuit(x):
+        ...     qml.RX(x, wires=0)
+        ...     return qml.expval(qml.PauliZ(0))
+        >>> float(circuit(0.0))
+        1.0
+    """
+    check_options("qelectron()", unknown, OPTIONS)
+    if selector is not None:
+        executors = _with_selector(executors, selector)
+    if qnode is None:
+        return lambda function: qelectron(function, executors=executors)
+    if not isinstance(qnode, qml.QNode):
+        message = (
+            f"qelectron() takes a QNode, not {type(qnode).__name__} {qnode!r}. "
+            "Put @ct.qelectron above @qml.qnode(device)."
+        )
+        raise TypeError(message)
+    return QElectron(qnode, executors=executors)
+
+
+def _with_selector(executors: Any, selector: Any) -> Any:
+    from qelectron_core.cluster import QCluster
+
+    if not isinstance(executors, (list, tuple)):
+        message = (
+            f"selector={selector!r} needs a list of executors to choose from, not "
+            f"{executors!r}. A QCluster has a selector of its own."
+        )
+        raise ConfigError(message)
+    return QCluster(executors=executors, selector=selector)
+
+
+def _check_diff_method(qelectron: QElectron) -> None:
+    """Refuse a device derivative that the executors do not offer."""
+    method = qelectron.diff_method
+    if method not in ("backprop", "adjoint", "device"):
+        return
+    device = qelectron.device
+    config = qml.devices.ExecutionConfig(gradient_method=method)
+    if device.supports_derivatives(config):
+        return
+    offered = [
+        repr(name)
+        for name in ("backprop", "adjoint")
+        if device.supports_derivatives(
+            qml.devices.ExecutionConfig(gradient_method=name)
+        )
+    ]
+    always = [
+        "'best'",
+        "'parameter-shift'",
+        "'finite-diff'",
+        "'spsa'",
+        "'hadamard'",
+        "None",
+    ]
+    message = (
+        f"diff_method={method!r} cannot be honoured by {device.member!r}: every executor "
+        f"must compute it itself. Choose one of {', '.join(offered + always)}."
+    )
+    raise ConfigError(message)
+
+
+def _refuse_capture() -> None:
+    if qml.capture.enabled():
+        message = (
+            "program capture is on, and QElectrons do not run captured programs. "
+            "Call qml.capture.disable() first."
+        )
+        raise ConfigError(message)

@@ -1,0 +1,255 @@
+"""The lane of one executor: its queue, its running jobs, its resources."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, Final
+
+from qelectron_core.errors import ExecutorError
+from qelectron_core.events import Execution
+from qelectron_core.contracts import Executor, Job, Outcome
+from qelectron_core.recording import pennylane_code
+from qelectron_core.runtime.task import Task
+from qelectron_core.runtime.workers import Workers
+
+_job_numbers: Final = itertools.count(1)
+
+#: Called with a task and what became of it, in the thread that ran it.
+Report = Callable[[str, Task, Execution | None], None]
+
+
+class Lane:
+    """Sends circuits to one executor, gathering them into jobs.
+
+    A lane that is idle starts at once. While it is busy, circuits gather, and the
+    next job takes all of them: batching without a timer and without added
+    latency. An executor whose `concurrency` is above one has several jobs running
+    and they share what has gathered.
+    """
+
+    def __init__(self, executor: Executor, workers: Workers, report: Report) -> None:
+        """Make an idle lane.
+
+        Args:
+            executor: The executor, adapted to the QNode's device.
+            workers: Where jobs run.
+            report: Called when a circuit starts, completes or fails.
+        """
+        self.executor = executor
+        self._workers = workers
+        self._report = report
+        self._condition = threading.Condition()
+        self._pending: deque[Task] = deque()
+        self._running = 0
+        self._idle_resources: list[Any] = []
+        self._closed = False
+
+    def submit(self, tasks: Iterable[Task]) -> None:
+        """Queue tasks and start what can start, on worker threads."""
+        with self._condition:
+            self._pending.extend(tasks)
+            jobs = self._take_jobs()
+        self._start(jobs)
+
+    def submit_here(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks and run the first job of an idle lane in this thread.
+
+        For callers that are going to wait anyway: it saves the way to a worker.
+        """
+        with self._condition:
+            idle = not self._pending and not self._running
+            self._pending.extend(tasks)
+            jobs = self._take_jobs()
+        own = jobs.pop(0) if idle and jobs else None
+        self._start(jobs)
+        if own is not None:
+            self._drain(own, keep_going=False)
+
+    def run_here(self, task: Task) -> None:
+        """Run one task in this thread, beside whatever else the lane does."""
+        with self._condition:
+            self._running += 1
+        self._drain([task], keep_going=False)
+
+    def cancel(self, wanted: Callable[[Task], bool]) -> int:
+        """Drop queued tasks, which end as cancelled; return how many."""
+        with self._condition:
+            dropped = [task for task in self._pending if wanted(task)]
+            if dropped:
+                kept = [task for task in self._pending if not wanted(task)]
+                self._pending = deque(kept)
+        for task in dropped:
+            self._settle(task, CancelledError(), None, time.time())
+        return len(dropped)
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Cancel what is queued, wait for running jobs, free the resources."""
+        self.cancel(lambda task: True)
+        with self._condition:
+            self._condition.wait_for(lambda: not self._running, timeout_s)
+            self._closed = True
+            resources, self._idle_resources = self._idle_resources, []
+        for resource in resources:
+            self.executor.close(resource)
+
+    def _take_jobs(self) -> list[list[Task]]:
+        jobs = []
+        while job := self._take_job():
+            jobs.append(job)
+        return jobs
+
+    def _take_job(self) -> list[Task]:
+        free = self.executor.concurrency - self._running
+        if not self._pending or free <= 0:
+            return []
+        share = len(self._pending)
+        if self.executor.gathers(self._pending[0].circuit):
+            if self._running:
+                return []
+        else:
+            share = -(-share // free)
+        limit = self.executor.max_circuits_per_job or share
+        self._running += 1
+        return self._pop_alike(min(share, limit))
+
+    def _pop_alike(self, at_most: int) -> list[Task]:
+        settings = self._pending[0].settings
+        tasks: list[Task] = []
+        while self._pending and len(tasks) < at_most:
+            if self._pending[0].settings != settings:
+                break
+            tasks.append(self._pending.popleft())
+        return tasks
+
+    def _start(self, jobs: Iterable[list[Task]]) -> None:
+        for tasks in jobs:
+            self._workers.start(lambda tasks=tasks: self._drain(tasks))  # type: ignore[misc]
+
+    def _drain(self, tasks: list[Task], *, keep_going: bool = True) -> None:
+        while tasks:
+            try:
+                self._run(tasks)
+            finally:
+                with self._condition:
+                    self._running -= 1
+                    jobs = self._take_jobs()
+                    self._condition.notify_all()
+                tasks = jobs.pop(0) if keep_going and jobs else []
+                self._start(jobs)
+
+    def _run(self, tasks: list[Task]) -> None:
+        started_at = time.time()
+        runnable = [task for task in tasks if task.batch.start()]
+        for task in tasks:
+            if task not in runnable:
+                self._settle(task, CancelledError(), None, started_at)
+        if not runnable:
+            return
+        job_id = f"job-{next(_job_numbers)}"
+        for task in runnable:
+            self._report("started", task, None)
+        outcomes = self._outcomes(job_id, runnable)
+        for task, outcome in zip(runnable, outcomes, strict=True):
+            self._settle(task, outcome, (job_id, len(runnable)), started_at)
+
+    def _outcomes(self, job_id: str, tasks: list[Task]) -> Sequence[Any]:
+        try:
+            resource = self._acquire()
+            try:
+                job = _make_job(job_id, tasks, resource)
+                with pennylane_code():
+                    outcomes = self.executor.run(job)
+            except BaseException:
+                # A worker in an unknown state is not used again.
+                self.executor.close(resource)
+                raise
+            self._release(resource)
+            return _checked(self.executor, outcomes, len(tasks))
+        except Exception as error:
+            return [error] * len(tasks)
+        except BaseException:  # Ctrl-C in a thread that runs its own circuits
+            for task in tasks:
+                self._settle(task, CancelledError(), None, time.time())
+            raise
+
+    def _acquire(self) -> Any:
+        with self._condition:
+            if self._idle_resources:
+                return self._idle_resources.pop()
+        return self.executor.open()
+
+    def _release(self, resource: Any) -> None:
+        with self._condition:
+            if not self._closed:
+                self._idle_resources.append(resource)
+                return
+        self.executor.close(resource)
+
+    def _settle(
+        self,
+        task: Task,
+        outcome: Any,
+        job: tuple[str, int] | None,
+        started_at: float,
+    ) -> None:
+        metadata = {}
+        if isinstance(outcome, Outcome):
+            outcome, metadata = outcome.value, dict(outcome.metadata)
+        error = outcome if isinstance(outcome, BaseException) else None
+        if error is not None and job is not None:
+            outcome = error = _annotated(error, task, job[0])
+        job_id, size = job or ("", 0)
+        execution = Execution(
+            executor=task.executor,
+            job_id=job_id,
+            job_size=size,
+            shots=task.circuit.shots.total_shots,
+            submitted_at=task.submitted_at,
+            started_at=started_at,
+            finished_at=time.time(),
+            metadata=metadata,
+            error=error,
+        )
+        self._report("failed" if error else "completed", task, execution)
+        task.resolve(outcome, execution)
+
+
+def _make_job(job_id: str, tasks: list[Task], resource: Any) -> Job:
+    return Job(
+        id=job_id,
+        circuits=tuple(task.circuit for task in tasks),
+        seeds=tuple(task.seed for task in tasks),
+        settings=tasks[0].settings,
+        resource=resource,
+    )
+
+
+def _checked(executor: Executor, outcomes: Any, expected: int) -> Sequence[Any]:
+    try:
+        count = len(outcomes)
+    except TypeError:
+        message = (
+            f"{executor!r} returned {type(outcomes).__name__} from run(). Expected a "
+            "sequence with one entry per circuit."
+        )
+        raise ExecutorError(message) from None
+    if count != expected:
+        message = (
+            f"{executor!r} returned {count} results for {expected} circuits. "
+            "run() must return one entry per circuit, in order."
+        )
+        raise ExecutorError(message)
+    return list(outcomes)
+
+
+def _annotated(error: BaseException, task: Task, job_id: str) -> BaseException:
+    """Say on an error where it happened, without changing its type."""
+    note = f"circuit {task.index} of its call, {job_id}, executor {task.executor!r}"
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error
