@@ -9,15 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qelectron_core.cluster import QCluster, Selector
-    from qelectron_core.errors import (
-        ConfigError,
-        ExecutorError,
-        PluginLoadError,
-        QElectronError,
-        SelectorError,
-        UnknownNameError,
-    )
-    from qelectron_core.events import Event, Execution, Observer
     from qelectron_core.contracts import (
         Capabilities,
         Executor,
@@ -27,6 +18,15 @@ if TYPE_CHECKING:
         Seed,
         Settings,
     )
+    from qelectron_core.errors import (
+        ConfigError,
+        ExecutorError,
+        PluginLoadError,
+        QElectronError,
+        SelectorError,
+        UnknownNameError,
+    )
+    from qelectron_core.events import Event, Execution, Observer
     from qelectron_core.futures import QFuture, as_completed, gather
     from qelectron_core.hookspecs import Register, hookimpl
     from qelectron_core.qnode import QElectron, qelectron

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import attrs
 
-from qelectron_core.errors import ConfigError, check_options
 from qelectron_core.contracts import Executor
+from qelectron_core.errors import ConfigError, check_options
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -9,11 +9,13 @@ import attrs
 import pennylane as qml
 from pennylane.devices import Device, ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking, single_tape_support
+from pennylane.exceptions import DeviceError
+from pennylane.measurements import MeasurementTransform
 from pennylane.transforms.core import CompilePipeline
 
 from qelectron_core.cluster import Member, to_member
-from qelectron_core.dispatcher import Dispatcher
 from qelectron_core.contracts import Executor, Settings
+from qelectron_core.dispatcher import Dispatcher
 from qelectron_core.recording import install
 from qelectron_core.router import make_route
 
@@ -30,7 +32,7 @@ DEVICE_METHODS = ("backprop", "adjoint")
 
 @simulator_tracking
 @single_tape_support
-class QElectronDevice(Device):  # type: ignore[misc]  # PennyLane is not typed
+class QElectronDevice(Device):
     """A PennyLane device that hands every circuit to executors.
 
     It decides nothing about circuits: each executor prepares them for its own
@@ -119,7 +121,7 @@ class QElectronDevice(Device):  # type: ignore[misc]  # PennyLane is not typed
 
         All else is left to the executors, which know their backends.
         """
-        pipeline = CompilePipeline()
+        pipeline = CompilePipeline(refuse_live_measurements)
         config = execution_config or ExecutionConfig()
         method = config.gradient_method
         if config.use_device_gradient and method != "backprop":
@@ -153,7 +155,7 @@ class QElectronDevice(Device):  # type: ignore[misc]  # PennyLane is not typed
         self, config: ExecutionConfig, circuit: QuantumScript | None
     ) -> str | None:
         method = config.gradient_method
-        if method == "best" and config.interface == math_numpy():
+        if method == "best" and config.interface == numpy_interface():
             return _NO_DERIVATIVE
         wanted = DEVICE_METHODS if method == "best" else (method,)
         for candidate in wanted:
@@ -165,6 +167,35 @@ class QElectronDevice(Device):  # type: ignore[misc]  # PennyLane is not typed
 
     def _all_offer(self, method: str, circuit: QuantumScript | None) -> bool:
         return all(_offers(executor, method, circuit) for executor in self.executors)
+
+
+@qml.transform
+def refuse_live_measurements(circuit: QuantumScript) -> Any:
+    """Refuse custom measurements that compute with a live device.
+
+    Such a measurement is handed the device object itself, which executors, maybe
+    far away, do not have.
+
+    Raises:
+        DeviceError: If the circuit holds one.
+    """
+    for measurement in circuit.measurements:
+        if isinstance(measurement, MeasurementTransform) and not _is_own(measurement):
+            message = (
+                f"{type(measurement).__name__} computes with a live device, which executors "
+                "do not have. Return measurements such as qml.expval or qml.sample, and "
+                "process their results."
+            )
+            raise DeviceError(message)
+    return (circuit,), _first
+
+
+def _is_own(measurement: Any) -> bool:
+    return type(measurement).__module__.startswith("pennylane.measurements.")
+
+
+def _first(results: Sequence[Result]) -> Result:
+    return results[0]
 
 
 #: Stands for "best" where nothing can be differentiated: plain NumPy parameters.
@@ -179,7 +210,7 @@ def settings_of(config: ExecutionConfig) -> Settings:
     """
     mcm = config.mcm_config
     method = config.gradient_method if config.use_device_gradient else None
-    if method == "backprop" and config.interface == math_numpy():
+    if method == "backprop" and config.interface == numpy_interface():
         method = None
     return Settings(
         mcm_method=None if mcm.mcm_method is None else str(mcm.mcm_method),
@@ -191,7 +222,7 @@ def settings_of(config: ExecutionConfig) -> Settings:
     )
 
 
-def math_numpy() -> Any:
+def numpy_interface() -> Any:
     """Return PennyLane's name of the interface without derivatives."""
     return qml.math.Interface.NUMPY
 
@@ -225,4 +256,4 @@ def _entropy(device: Device) -> int:
     generator = options.get("rng")
     if isinstance(generator, np.random.Generator):
         return int(generator.integers(2**63))
-    return int(np.random.randint(2**31))  # noqa: NPY002  # follows np.random.seed
+    return int(np.random.randint(2**31))  # follows np.random.seed

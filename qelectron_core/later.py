@@ -13,15 +13,17 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
+import numpy as np
 import pennylane as qml
 from pennylane.devices import Device, ExecutionConfig
 from pennylane.math import Interface
 from pennylane.transforms import convert_to_numpy_parameters
 
 from qelectron_core import outputs
+from qelectron_core.contracts import Settings
 from qelectron_core.device import QElectronDevice, settings_of
 from qelectron_core.dispatcher import new_call_id, submit
-from qelectron_core.contracts import Settings
 from qelectron_core.futures import QFuture
 from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime.task import Batch, Task
@@ -95,7 +97,11 @@ class Later:
         if _must_stay(circuits, interface, backprop=backprop):
             self._execute_now(circuits)
         elif backprop:
-            settings = Settings(gradient_method="backprop", interface=interface.value)
+            settings = attrs.evolve(
+                self._settings(circuits),
+                gradient_method="backprop",
+                interface=interface.value,
+            )
             self._submit(circuits, settings, self._finish)
         else:
             self._replay_later(circuits, interface)
@@ -108,7 +114,7 @@ class Later:
     def _replay_later(self, circuits: Circuits, interface: Interface) -> None:
         """Run now, with numbers; let PennyLane see the results afterwards."""
         numeric, _ = convert_to_numpy_parameters(tuple(circuits))
-        settings = self._settings(numeric)
+        settings = self._settings(circuits)
         if any(map(_is_differentiated, _parameters(circuits))):
             replay = _Once(partial(self._replay, circuits))
             self.future._in_caller = replay
@@ -128,7 +134,7 @@ class Later:
         self.tasks = self._call.device.dispatcher.tasks(circuits, settings, batch)
 
     def _settings(self, circuits: Circuits) -> Settings:
-        """Let PennyLane settle how circuits with plain numbers are executed."""
+        """Let PennyLane settle how mid-circuit measurements are executed."""
         probe = _SettingsProbe(self._call.device)
         options = self._call.execute_kwargs
         qml.execute(
@@ -205,7 +211,7 @@ class _Once:
         return self._value[0]
 
 
-class _SettingsProbe(Device):  # type: ignore[misc]  # PennyLane is not typed
+class _SettingsProbe(Device):
     """Learns how PennyLane would execute, and executes nothing."""
 
     def __init__(self, device: QElectronDevice) -> None:
@@ -223,7 +229,7 @@ class _SettingsProbe(Device):  # type: ignore[misc]  # PennyLane is not typed
         return tuple(circuits)
 
 
-class _ReplayDevice(Device):  # type: ignore[misc]  # PennyLane is not typed
+class _ReplayDevice(Device):
     """Answers the first execution with results that are there already.
 
     Everything else, such as the circuits of a gradient, goes to the real device.
@@ -265,18 +271,8 @@ def _must_stay(circuits: Circuits, interface: Interface, *, backprop: bool) -> b
 
     Values that are being traced do not survive a change of thread.
     """
-    differentiated = any(map(_is_differentiated, _parameters(circuits)))
-    if interface in (Interface.JAX, Interface.JAX_JIT):
-        # With shots, PennyLane pads postselected samples for jax alone.
-        return differentiated or any(_measures_midway(circuit) for circuit in circuits)
-    return differentiated and backprop
-
-
-def _measures_midway(circuit: QuantumScript) -> bool:
-    return any(isinstance(item, _MID_MEASURE) for item in circuit.operations)
-
-
-_MID_MEASURE = qml.ops.MidMeasure
+    untraceable = backprop or interface in (Interface.JAX, Interface.JAX_JIT)
+    return untraceable and any(map(_is_differentiated, _parameters(circuits)))
 
 
 def _is_differentiated(value: Any) -> bool:
@@ -286,7 +282,7 @@ def _is_differentiated(value: Any) -> bool:
         from autograd.tracer import isbox
 
         return isbox(value) or (
-            getattr(value, "dtype", None) == object and any(map(isbox, value.flat))
+            getattr(value, "dtype", None) == np.object_ and any(map(isbox, value.flat))
         )
     if interface == "torch":
         import torch

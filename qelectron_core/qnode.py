@@ -22,7 +22,7 @@ OPTIONS = ("executors", "selector")
 MAP_CHUNK = 256
 
 
-class QElectron(qml.QNode):  # type: ignore[misc]  # PennyLane is not typed
+class QElectron(qml.QNode):
     """A `qml.QNode` whose circuits are run by executors.
 
     Made by `qelectron`. Whatever PennyLane does with a QNode (draw, transform,
@@ -40,7 +40,7 @@ class QElectron(qml.QNode):  # type: ignore[misc]  # PennyLane is not typed
         Raises:
             ConfigError: If the executors cannot honour the QNode's `diff_method`.
         """
-        vars(self).update(vars(copy.copy(qnode)))
+        self.__dict__.update(vars(copy.copy(qnode)))
         inner = qnode.device
         if isinstance(inner, QElectronDevice):
             inner = inner.inner
@@ -126,7 +126,7 @@ class QElectron(qml.QNode):  # type: ignore[misc]  # PennyLane is not typed
         updated = super().update(**kwargs) if kwargs else copy.copy(self)
         if not kept:
             inner = kwargs.get("device", self.device.inner)
-            vars(updated)["device"] = inner
+            updated.device = inner
             return QElectron(updated, executors=executors)
         return self._adopt(updated)
 
@@ -136,7 +136,7 @@ class QElectron(qml.QNode):  # type: ignore[misc]  # PennyLane is not typed
 
     def _adopt(self, qnode: qml.QNode) -> QElectron:
         made = QElectron.__new__(QElectron)
-        vars(made).update(vars(qnode))
+        made.__dict__.update(vars(qnode))
         made.device = self.device
         if made.diff_method is not self.diff_method:
             _check_diff_method(made)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from qelectron_core.cluster import Member, QCluster
-from qelectron_core.errors import SelectorError
 from qelectron_core.contracts import Executor
+from qelectron_core.errors import SelectorError
 from qelectron_core.registry import registry
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ def _measurement(mp: Any) -> Hashable:
     if type(mp) not in _PLAIN_MEASUREMENTS or mp.mv is not None:
         raise _NoStructureError
     if mp.obs is None:
-        if mp._eigvals is not None:  # noqa: SLF001  # no public way to ask
+        if mp._eigvals is not None:  # no public way to ask
             raise _NoStructureError
         observable: Hashable = None
     else:

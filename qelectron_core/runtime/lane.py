@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, Final
 
+from qelectron_core.contracts import Executor, Job, Outcome
 from qelectron_core.errors import ExecutorError
 from qelectron_core.events import Execution
-from qelectron_core.contracts import Executor, Job, Outcome
 from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime.task import Task
 from qelectron_core.runtime.workers import Workers

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from qelectron_core.events import Event, Execution, Observer
 from qelectron_core.contracts import Executor
+from qelectron_core.events import Event, Execution, Observer
 from qelectron_core.registry import registry
 from qelectron_core.runtime.lane import Lane
 from qelectron_core.runtime.task import Task

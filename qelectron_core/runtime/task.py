@@ -11,8 +11,8 @@ import attrs
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-    from qelectron_core.events import Execution
     from qelectron_core.contracts import Executor, Result, Seed, Settings
+    from qelectron_core.events import Execution
 
 
 @attrs.define(eq=False)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 from pennylane.devices import Device, ExecutionConfig
+
+from qelectron_core import Capabilities, ConfigError, Executor, Job, Outcome, Result
 from qelectron_simulator.devices import DeviceSpec, probe, require_seed
 from qelectron_simulator.fusion import MAX_WIRES
 from qelectron_simulator.processes import ProcessWorker
 from qelectron_simulator.worker import Worker
-
-from qelectron_core import Capabilities, ConfigError, Executor, Job, Outcome, Result
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript

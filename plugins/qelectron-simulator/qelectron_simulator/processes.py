@@ -10,10 +10,10 @@ from typing import Any
 from loky import ProcessPoolExecutor
 from loky.process_executor import BrokenProcessPool
 from pennylane.tape import QuantumScript
-from qelectron_simulator.devices import DeviceSpec
-from qelectron_simulator.worker import Worker
 
 from qelectron_core import ExecutorError, Result, Seed, Settings
+from qelectron_simulator.devices import DeviceSpec
+from qelectron_simulator.worker import Worker
 
 
 class ProcessWorker:

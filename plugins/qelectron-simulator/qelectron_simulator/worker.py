@@ -10,11 +10,11 @@ from typing import Any
 from pennylane.devices import Device, ExecutionConfig, MCMConfig
 from pennylane.math import Interface
 from pennylane.tape import QuantumScript
-from qelectron_simulator import fusion
-from qelectron_simulator.devices import MAX_REMEMBERED, DeviceSpec, Shared, probe
 
 from qelectron_core import Result, Seed, Settings
 from qelectron_core.structure import structure_of
+from qelectron_simulator import fusion
+from qelectron_simulator.devices import MAX_REMEMBERED, DeviceSpec, Shared, probe
 
 #: Devices whose preprocessing depends on nothing but a circuit's structure.
 _BY_STRUCTURE = ("default.qubit", "lightning.qubit")
