@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import attrs
 
-from qelectron_core.contracts import Executor
-from qelectron_core.errors import ConfigError, check_options
+from qelectron_core.contracts import Executor, Value
+from qelectron_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,14 +28,14 @@ def _to_members(value: Any) -> tuple[Member, ...]:
 def _check_selector(_: Any, __: Any, value: Any) -> None:
     if not isinstance(value, str) and not callable(value):
         message = (
-            f"selector={value!r} is not a selector. Expected a name such as 'cyclic' or "
-            "a callable (circuit, executors) -> executor."
+            f"selector={value!r} is not a selector. Expected a name such as 'cyclic' "
+            "or a callable (circuit, executors) -> executor."
         )
         raise ConfigError(message)
 
 
 @attrs.frozen
-class QCluster:
+class QCluster(Value):
     """Executors that share the circuits of a QElectron.
 
     Attributes:
@@ -55,11 +55,6 @@ class QCluster:
 
     executors: tuple[Member, ...] = attrs.field(converter=_to_members)
     selector: str | Selector = attrs.field(default="cyclic", validator=_check_selector)
-
-    def __new__(cls, *_args: Any, **options: Any) -> Self:
-        """Refuse misspelt options with a message that helps."""
-        check_options(cls.__name__, options, [f.name for f in attrs.fields(cls)])
-        return super().__new__(cls)
 
     def __attrs_post_init__(self) -> None:
         """Refuse an empty cluster."""
@@ -98,18 +93,40 @@ def to_member(value: Any) -> Member:
         UnknownNameError: If no plugin offers the name.
         ConfigError: If the value is none of these.
     """
-    if isinstance(value, (Executor, QCluster)):
+    if isinstance(value, QCluster):
+        return value
+    if isinstance(value, Executor):
+        _require_value(value)
         return value
     if isinstance(value, str):
         from qelectron_core.registry import registry
 
         return to_member(registry().resolve("executor", value))
     if isinstance(value, type) and issubclass(value, Executor):
-        return value()
-    if isinstance(value, (list, tuple)):
+        return to_member(value())
+    if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return QCluster(executors=value)
     message = (
         f"{value!r} is not an executor. Expected an executor such as "
         "ct.executor.Simulator(), a list of executors, a ct.QCluster, or a name."
     )
     raise ConfigError(message)
+
+
+def _require_value(executor: Executor) -> None:
+    """Refuse an executor that lanes could not tell from another one."""
+    name = type(executor).__name__
+    if "__attrs_attrs__" not in vars(type(executor)):
+        message = (
+            f"executor class {name!r} is not a value. Put @attrs.frozen above it and "
+            "declare its options as fields, without an __init__ of its own."
+        )
+        raise ConfigError(message)
+    try:
+        hash(executor)
+    except TypeError as error:
+        message = (
+            f"executor {executor!r} cannot be hashed: {error}. Use tuples and frozen "
+            f"classes for the options of {name!r}, not lists or dicts."
+        )
+        raise ConfigError(message) from error

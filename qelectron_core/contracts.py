@@ -22,7 +22,7 @@ Result: TypeAlias = Any
 
 #: How an executor's `shots` may be given: a number, several (a shot vector),
 #: `None` for exact results, or `"qnode"` to keep what the QNode says.
-ShotsOption: TypeAlias = int | Sequence[int] | None | Literal["qnode"]
+ShotsOption: TypeAlias = int | Sequence[int] | Literal["qnode"] | None
 
 
 @attrs.frozen
@@ -151,13 +151,34 @@ def _check_shots(_: Any, __: Any, value: Any) -> None:
 
 
 def _is_shot_count(value: Any) -> bool:
-    if isinstance(value, tuple) and len(value) == 2:  # (shots, copies)
-        return all(_is_shot_count(part) for part in value)
+    if isinstance(value, tuple):
+        shots_and_copies = 2
+        return len(value) == shots_and_copies and all(map(_is_shot_count, value))
     return hasattr(value, "__index__") and int(value) > 0
 
 
+def _check_seed(_: Any, __: Any, value: Any) -> None:
+    if value is None or (type(value) is int and value >= 0):
+        return
+    message = f"seed={value!r} is no seed. Expected an integer of 0 or more, or None."
+    raise ConfigError(message)
+
+
+class Value:
+    """Base of things described by their options: executors and clusters."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_args: Any, **options: Any) -> Self:
+        """Refuse misspelt options with a message that helps."""
+        if options:
+            fields = [f.alias for f in attrs.fields(cls) if f.init]  # type: ignore[arg-type]
+            check_options(cls.__name__, options, fields)
+        return super().__new__(cls)
+
+
 @attrs.frozen
-class Executor:
+class Executor(Value):
     """Describes one backend and how to reach it: the base of every executor.
 
     An executor is a value: frozen, hashable, equal by content, picklable. Derive
@@ -167,7 +188,9 @@ class Executor:
 
     Attributes:
         shots: Overrides the QNode's shots unless `"qnode"`; `None` is exact.
-        seed: Seeds the samples; `None` follows the seed of the QNode's device.
+        seed: Seeds the samples, from the first circuit of each QElectron on, so
+            that two QElectrons with equal seeds see equal shot noise; `None`
+            follows the seed of the QNode's device.
 
     Example:
         >>> @attrs.frozen
@@ -185,14 +208,7 @@ class Executor:
     shots: ShotsOption = attrs.field(
         default="qnode", kw_only=True, converter=_to_shots, validator=_check_shots
     )
-    seed: int | None = attrs.field(default=None, kw_only=True)
-
-    def __new__(cls, *_args: Any, **options: Any) -> Self:
-        """Refuse misspelt options with a message that helps."""
-        if options:
-            fields = [f.alias for f in attrs.fields(cls) if f.init]
-            check_options(cls.__name__, options, fields)
-        return super().__new__(cls)
+    seed: int | None = attrs.field(default=None, kw_only=True, validator=_check_seed)
 
     def run(self, job: Job) -> Sequence[Result | Outcome | Exception]:
         """Run a job and return one entry per circuit, in order.

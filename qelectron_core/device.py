@@ -182,9 +182,9 @@ def refuse_live_measurements(circuit: QuantumScript) -> Any:
     for measurement in circuit.measurements:
         if isinstance(measurement, MeasurementTransform) and not _is_own(measurement):
             message = (
-                f"{type(measurement).__name__} computes with a live device, which executors "
-                "do not have. Return measurements such as qml.expval or qml.sample, and "
-                "process their results."
+                f"{type(measurement).__name__} computes with a live device, which "
+                "executors do not have. Return measurements such as qml.expval or "
+                "qml.sample, and process their results."
             )
             raise DeviceError(message)
     return (circuit,), _first

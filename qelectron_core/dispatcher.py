@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from qelectron_core.contracts import Seed, Settings
+from qelectron_core.contracts import Executor, Seed, Settings
+from qelectron_core.errors import ConfigError
 from qelectron_core.recording import install
 from qelectron_core.router import AnyRoute
 from qelectron_core.runtime import runtime
@@ -64,18 +65,25 @@ class Dispatcher:
         Raises:
             Exception: What the first failed circuit ended in.
         """
-        batch = Batch(new_call_id(), len(circuits))
+        return self.run_batch(circuits, settings, new_call_id()).outcome()
+
+    def run_batch(
+        self, circuits: Sequence[QuantumScript], settings: Settings, call_id: str
+    ) -> Batch:
+        """Run circuits as part of a call, wait, and return all about them."""
+        batch = Batch(call_id, len(circuits))
         tasks = self.tasks(circuits, settings, batch)
         try:
             if settings.gradient_method == "backprop" or not install():
                 run_here(tasks)
             else:
                 submit(tasks, wait=True)
-            return batch.wait()
+            batch.wait()
         except BaseException:
             batch.cancelled = True
-            runtime().cancel(lambda task: task.batch is batch)
+            runtime().drop_cancelled()
             raise
+        return batch
 
     def _task(
         self,
@@ -89,9 +97,23 @@ class Dispatcher:
         bound = route.bound
         if bound.shots != "qnode":
             circuit = with_shots(circuit, bound.shots)
+        _check_capabilities(route.member, circuit)
         entropy = self._entropy if bound.seed is None else bound.seed
         seed = Seed(entropy, self._dispatched.next())
         return Task(circuit, route.member, bound, seed, settings, batch, index, now)
+
+
+def _check_capabilities(executor: Executor, circuit: QuantumScript) -> None:
+    able = executor.capabilities
+    if able.samples if circuit.shots else able.exact:
+        return
+    wanted = f"{circuit.shots.total_shots} shots" if circuit.shots else "exact results"
+    offered = "finite shots" if able.samples else "exact results"
+    message = (
+        f"{executor!r} cannot give {wanted}, only {offered}. Set shots with "
+        "qml.set_shots, or shots= on the executor."
+    )
+    raise ConfigError(message)
 
 
 def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures as cf
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qelectron_core.events import Execution
 from qelectron_core.runtime import runtime
@@ -28,6 +29,10 @@ class QFuture(cf.Future[Any]):
         self._executions: tuple[Execution, ...] = ()
         self._batch: Batch | None = None
         self._in_caller: Callable[[Any], Any] | None = None
+        # Several circuits may start, and a user cancel, at the same moment; what
+        # comes first decides. `Future` itself allows only one of them to speak up.
+        self._fate: Literal["open", "running", "cancelled"] = "open"
+        self._deciding = threading.Lock()
 
     @property
     def executions(self) -> tuple[Execution, ...]:
@@ -54,13 +59,9 @@ class QFuture(cf.Future[Any]):
 
     def cancel(self) -> bool:
         """Cancel the call unless it is running or done; return whether it was."""
-        if not super().cancel():
-            return False
-        batch = self._batch
-        if batch is not None:
-            batch.cancelled = True
-            runtime().cancel(lambda task: task.batch is batch)
-        return True
+        cancelled = self._cancel_call()
+        runtime().drop_cancelled()
+        return cancelled
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait inside an event loop without blocking it."""
@@ -69,18 +70,32 @@ class QFuture(cf.Future[Any]):
 
     # How the road of a call drives its future; not for users.
 
-    def _start(self) -> bool:
-        if self.running():
+    def _decide(self, fate: Literal["running", "cancelled"]) -> bool:
+        with self._deciding:
+            if self._fate != "open":
+                return False
+            self._fate = fate
             return True
-        try:
-            return self.set_running_or_notify_cancel()
-        except cf.InvalidStateError:  # another circuit of the call was first
-            return self.running()
+
+    def _cancel_call(self) -> bool:
+        """Cancel the call, and leave its circuits in their queues for now."""
+        if not self._decide("cancelled"):
+            return self._fate == "cancelled"
+        if self._batch is not None:
+            self._batch.cancelled = True
+        super().cancel()
+        self.set_running_or_notify_cancel()  # wakes those who wait for several
+        return True
+
+    def _start(self) -> bool:
+        if self._decide("running"):
+            self.set_running_or_notify_cancel()
+        return self._fate == "running"
 
     def _finish(self, batch: Batch, finish: Callable[[Sequence[Any]], Any]) -> None:
         self._executions = tuple(batch.executions)
         self._batch = None
-        if self.cancelled():
+        if self._fate == "cancelled":
             return
         try:
             value = finish(batch.outcome())
@@ -93,7 +108,7 @@ class QFuture(cf.Future[Any]):
 
     def _dropped(self) -> None:
         # Its circuits were cancelled under it, by Ctrl-C or shutdown.
-        if not super().cancel():
+        if not self._cancel_call():
             self.set_exception(cf.CancelledError())
 
     def __repr__(self) -> str:
@@ -119,7 +134,7 @@ def as_completed(
     Raises:
         TimeoutError: If some are not done in time.
     """
-    pending = list(futures)
+    pending = _futures_in(futures)
     with _progress_bar(len(pending), shown=progress) as advance:
         try:
             for future in cf.as_completed(pending, timeout):
@@ -131,7 +146,9 @@ def as_completed(
 
 
 def gather(
-    *futures: cf.Future[Any] | Iterable[cf.Future[Any]], progress: bool = False
+    *futures: cf.Future[Any] | Iterable[cf.Future[Any]],
+    timeout: float | None = None,
+    progress: bool = False,
 ) -> list[Any]:
     """Wait for futures and return their results, in the order given.
 
@@ -139,30 +156,50 @@ def gather(
 
     Args:
         *futures: Futures, or one list of them.
+        timeout: Longest wait for all of them, in seconds; those still queued are
+            then cancelled.
         progress: Whether to show a progress bar.
+
+    Raises:
+        TypeError: If something is not a future.
+        TimeoutError: If some are not done in time.
 
     Example:
         >>> import qelectron_core as ct
         >>> ct.gather([])
         []
     """
-    flat: list[cf.Future[Any]] = []
-    for item in futures:
-        flat.extend([item] if isinstance(item, cf.Future) else item)
+    flat = [future for item in futures for future in _futures_in(item)]
     try:
-        for future in as_completed(set(flat), progress=progress):
-            if future.cancelled() or future.exception() is not None:
-                break
+        for future in as_completed(set(flat), timeout=timeout, progress=progress):
+            future.result()  # raises the first error, whatever its place
         return [future.result() for future in flat]
     except BaseException:
         cancel_all(flat)
         raise
 
 
+def _futures_in(item: Any) -> list[cf.Future[Any]]:
+    found = [item] if isinstance(item, cf.Future) else item
+    if isinstance(found, Iterable):
+        found = list(found)
+        if all(isinstance(future, cf.Future) for future in found):
+            return found
+    message = (
+        f"expected futures, as run_later() returns them, not {item!r}. "
+        "A plain call has its result already: there is nothing to wait for."
+    )
+    raise TypeError(message)
+
+
 def cancel_all(futures: Iterable[cf.Future[Any]]) -> None:
     """Cancel every future that has not started."""
     for future in futures:
-        future.cancel()
+        if isinstance(future, QFuture):
+            future._cancel_call()
+        else:
+            future.cancel()
+    runtime().drop_cancelled()  # once: it looks at every queued circuit
 
 
 class _NoBar:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
     from qelectron_core.contracts import Result
+    from qelectron_core.events import Execution
     from qelectron_core.qnode import QElectron
 
 Circuits = Sequence["QuantumScript"]
@@ -108,7 +109,9 @@ class Later:
 
     def _execute_now(self, circuits: Circuits) -> None:
         """Run in the caller's thread what no other thread may run."""
-        results = _execute(self._call, circuits, self._call.device)
+        device = _CallDevice(self._call.device, self.future.id)
+        results = _execute(self._call, circuits, device)
+        self.future._executions = tuple(device.executions)
         self._done_with(self._finish(results))
 
     def _replay_later(self, circuits: Circuits, interface: Interface) -> None:
@@ -172,7 +175,7 @@ class Later:
         return outputs.like_function(value, self._output, shot_vector=shot_vector)
 
     def _done_with(self, value: Any) -> None:
-        self.future.set_running_or_notify_cancel()
+        self.future._start()
         self.future.set_result(value)
 
 
@@ -229,26 +232,52 @@ class _SettingsProbe(Device):
         return tuple(circuits)
 
 
-class _ReplayDevice(Device):
+class _Delegate(Device):
+    """Stands before a QElectron's device for one call, and asks it everything."""
+
+    def __init__(self, device: QElectronDevice) -> None:
+        super().__init__(wires=device.wires)
+        self._device = device
+        self.supports_derivatives = device.supports_derivatives
+        self.setup_execution_config = device.setup_execution_config
+        self.preprocess_transforms = device.preprocess_transforms
+        self.compute_derivatives = device.compute_derivatives
+        self.execute_and_compute_derivatives = device.execute_and_compute_derivatives
+
+    def execute(self, circuits: Any, execution_config: Any = None) -> Any:
+        return self._device.execute(circuits, execution_config)
+
+
+class _CallDevice(_Delegate):
+    """Runs circuits under the id of a call and keeps their records."""
+
+    def __init__(self, device: QElectronDevice, call_id: str) -> None:
+        super().__init__(device)
+        self._call_id = call_id
+        self.executions: list[Execution] = []
+
+    def execute(self, circuits: Any, execution_config: Any = None) -> Any:
+        dispatcher, settings = self._device.dispatcher, settings_of(execution_config)
+        batch = dispatcher.run_batch(circuits, settings, self._call_id)
+        self.executions.extend(batch.executions)
+        return tuple(batch.outcome())
+
+
+class _ReplayDevice(_Delegate):
     """Answers the first execution with results that are there already.
 
     Everything else, such as the circuits of a gradient, goes to the real device.
     """
 
     def __init__(self, device: QElectronDevice, results: Sequence[Result]) -> None:
-        super().__init__(wires=device.wires)
-        self._device = device
+        super().__init__(device)
         self._results: Sequence[Result] | None = results
-        self.supports_derivatives = device.supports_derivatives
-        self.setup_execution_config = device.setup_execution_config
-        self.preprocess_transforms = device.preprocess_transforms
-        self.compute_derivatives = device.compute_derivatives
 
     def execute(self, circuits: Any, execution_config: Any = None) -> Any:
         results, self._results = self._results, None
         if results is not None and len(results) == len(circuits):
             return results
-        return self._device.execute(circuits, execution_config)
+        return super().execute(circuits, execution_config)
 
 
 def _parameters(circuits: Circuits) -> list[Any]:

@@ -66,6 +66,9 @@ class QElectron(qml.QNode):
     def run_later(self, *args: Any, **kwargs: Any) -> QFuture:
         """Start a call and return at once.
 
+        Values that are being differentiated by backpropagation, and values traced
+        by jax, cannot change threads: such a call is over when this returns.
+
         Returns:
             The future of what the call returns. Differentiating through
             `future.result()` works as through the call.
@@ -93,21 +96,16 @@ class QElectron(qml.QNode):
             TypeError: If no iterable is given.
             ValueError: If the iterables differ in length.
         """
-        if not iterables:
-            message = (
-                "map() needs at least one iterable of arguments, as in circuit.map(xs)."
-            )
-            raise TypeError(message)
         _refuse_capture()
+        arguments = _arguments(iterables)
         futures: list[QFuture] = []
-        chunk: list[Later] = []
-        for args in zip(*iterables, strict=True):
-            chunk.append(Later(copy.copy(self), args, {}))
-            futures.append(chunk[-1].future)
-            if len(chunk) == MAP_CHUNK:
-                Later.send_all(chunk)
-                chunk = []
-        Later.send_all(chunk)
+        for start in range(0, len(arguments), MAP_CHUNK):
+            chunk = [
+                Later(copy.copy(self), args, {})
+                for args in arguments[start : start + MAP_CHUNK]
+            ]
+            Later.send_all(chunk)
+            futures.extend(call.future for call in chunk)
         return gather(futures, progress=progress)
 
     def construct(self, args: Any, kwargs: Any) -> Any:
@@ -145,9 +143,9 @@ class QElectron(qml.QNode):
     def __repr__(self) -> str:
         """Show executors, device and settings."""
         return (
-            f"<QElectron: executors={self.executors!r}, device={self.device.inner.name!r}, "
-            f"interface={self.interface!r}, diff_method={self.diff_method!r}, "
-            f"shots={self.shots!r}>"
+            f"<QElectron: executors={self.executors!r}, "
+            f"device={self.device.inner.name!r}, interface={self.interface!r}, "
+            f"diff_method={self.diff_method!r}, shots={self.shots!r}>"
         )
 
 
@@ -178,6 +176,7 @@ def qelectron(
             the QNode's own device on ten threads.
         selector: Selector of a list of executors: a name or a callable
             `(circuit, executors) -> executor`.
+        **unknown: Refused; say what was probably meant.
 
     Returns:
         The QElectron, or a decorator that makes one.
@@ -224,6 +223,21 @@ def _with_selector(executors: Any, selector: Any) -> Any:
     return QCluster(executors=executors, selector=selector)
 
 
+def _arguments(iterables: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return the arguments of each call of a `map`."""
+    if not iterables:
+        message = "map() needs at least one iterable of arguments: circuit.map(xs)."
+        raise TypeError(message)
+    for item in iterables:
+        if not isinstance(item, Iterable) or getattr(item, "ndim", 1) == 0:
+            message = (
+                "map() takes an iterable per parameter of the circuit, as in "
+                f"circuit.map([0.1, 0.2]), not {item!r}."
+            )
+            raise TypeError(message)
+    return list(zip(*iterables, strict=True))
+
+
 def _check_diff_method(qelectron: QElectron) -> None:
     """Refuse a device derivative that the executors do not offer."""
     method = qelectron.diff_method
@@ -249,8 +263,9 @@ def _check_diff_method(qelectron: QElectron) -> None:
         "None",
     ]
     message = (
-        f"diff_method={method!r} cannot be honoured by {device.member!r}: every executor "
-        f"must compute it itself. Choose one of {', '.join(offered + always)}."
+        f"diff_method={method!r} cannot be honoured by {device.member!r}: every "
+        "executor must compute it itself. "
+        f"Choose one of {', '.join(offered + always)}."
     )
     raise ConfigError(message)
 

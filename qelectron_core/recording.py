@@ -29,9 +29,11 @@ class ThreadStack:
         self._local = _Contents()
 
     def append(self, context: Any) -> None:
+        """Push onto this thread's stack."""
         self._local.contexts.append(context)
 
     def pop(self) -> Any:
+        """Pop off this thread's stack."""
         return self._local.contexts.pop()
 
     def __bool__(self) -> bool:

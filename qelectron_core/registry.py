@@ -200,7 +200,7 @@ class _Loader:
         version = str(distribution.version) if distribution else "unknown"
         try:
             module = entry_point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             self.plugins.append(Plugin(entry_point.name, name, version, error=reason))
             return
@@ -214,7 +214,7 @@ class _Loader:
             self._manager.register(module, name)
             self._manager.check_pending()
             self._call_hooks(name, module, registrations)
-        except Exception as failure:  # a plugin may raise anything
+        except (Exception, SystemExit) as failure:  # a plugin may raise anything
             error = f"{type(failure).__name__}: {failure}"
             registrations = []
             if self._manager.has_plugin(name):

@@ -79,8 +79,9 @@ class ClusterRoute:
                 if same(child.member):
                     return child
         message = (
-            f"selector {self._name()} returned {picked!r}, which is not in the cluster. "
-            f"Expected one of the executors it was given: {list(self.member.executors)!r}"
+            f"selector {self._name()} returned {picked!r}, which is not in the "
+            "cluster. Expected one of the executors it was given: "
+            f"{list(self.member.executors)!r}"
         )
         raise SelectorError(message)
 

@@ -122,7 +122,9 @@ def compare(qnode: Any, x: Any, *, values: bool = True, **options: Any) -> None:
 
 @pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize("name", ANALYTIC)
-def test_every_analytic_measurement_in_every_interface(name: str, interface: str) -> None:
+def test_every_analytic_measurement_in_every_interface(
+    name: str, interface: str
+) -> None:
     """The QElectron returns exactly what the QNode returns."""
     compare(make_qnode(ANALYTIC[name]), argument(interface))
 
@@ -243,7 +245,9 @@ def test_mid_circuit_measurements(
         same(result, expected, values=shots is None)
 
 
-@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit", "default.mixed"])
+@pytest.mark.parametrize(
+    "device", ["default.qubit", "lightning.qubit", "default.mixed"]
+)
 @pytest.mark.parametrize("parallel", ["thread", "process", False])
 def test_devices_and_kinds_of_parallelism(device: str, parallel: Any) -> None:
     """Every kind of worker gives what the QNode gives."""
@@ -280,10 +284,16 @@ angles = st.floats(-3.2, 3.2, allow_nan=False)
 @st.composite
 def operations(draw: st.DrawFn) -> tuple[Any, list[float], list[Any]]:
     """Draw a gate or a template with its parameters and wires."""
-    kind = draw(st.sampled_from([*GATES, "layers", "adjoint", "controlled", "pow", "qft"]))
+    kind = draw(
+        st.sampled_from([*GATES, "layers", "adjoint", "controlled", "pow", "qft"])
+    )
     wires = draw(st.permutations(WIRES))
     if kind == "layers":
-        return qml.StronglyEntanglingLayers, draw(st.lists(angles, min_size=9, max_size=9)), wires
+        return (
+            qml.StronglyEntanglingLayers,
+            draw(st.lists(angles, min_size=9, max_size=9)),
+            wires,
+        )
     if kind == "qft":
         return qml.QFT, [], wires
     if isinstance(kind, str):
@@ -303,7 +313,9 @@ def apply_operation(operation: tuple[Any, list[float], list[Any]], x: Any) -> No
     elif gate == "adjoint":
         qml.adjoint(qml.RX(numbers[0], wires=wires[0]))
     elif gate == "controlled":
-        qml.ctrl(qml.RY(numbers[0], wires=wires[0]), control=wires[1], control_values=[0])
+        qml.ctrl(
+            qml.RY(numbers[0], wires=wires[0]), control=wires[1], control_values=[0]
+        )
     elif gate == "pow":
         qml.pow(qml.RZ(numbers[0], wires=wires[0]), 2)
     else:
@@ -317,14 +329,21 @@ def apply_operation(operation: tuple[Any, list[float], list[Any]], x: Any) -> No
 )
 @given(
     drawn=st.lists(operations(), min_size=1, max_size=6),
-    names=st.lists(st.sampled_from(sorted(ANALYTIC)), min_size=1, max_size=3, unique=True),
+    names=st.lists(
+        st.sampled_from(sorted(ANALYTIC)), min_size=1, max_size=3, unique=True
+    ),
     parallel=st.sampled_from(["thread", False]),
     device=st.sampled_from(["default.qubit", "lightning.qubit"]),
     interface=st.sampled_from(["float", "autograd"]),
     xs=st.lists(angles, min_size=1, max_size=4),
 )
 def test_random_circuits(
-    drawn: Any, names: list[str], parallel: Any, device: str, interface: str, xs: list[float]
+    drawn: Any,
+    names: list[str],
+    parallel: Any,
+    device: str,
+    interface: str,
+    xs: list[float],
 ) -> None:
     """Random circuits: call, `run_later` and `map` agree with the QNode."""
 

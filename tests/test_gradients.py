@@ -10,7 +10,15 @@ from pennylane import numpy as pnp
 
 import qelectron_core as ct
 
-METHODS = ["best", "backprop", "adjoint", "parameter-shift", "finite-diff", "hadamard", "spsa"]
+METHODS = [
+    "best",
+    "backprop",
+    "adjoint",
+    "parameter-shift",
+    "finite-diff",
+    "hadamard",
+    "spsa",
+]
 EXECUTORS: dict[str, Any] = {
     "default": lambda: None,
     "cluster": lambda: [
@@ -35,7 +43,10 @@ def bare(diff_method: Any = "best", **options: Any) -> Any:
     if diff_method == "hadamard":
         options["gradient_kwargs"] = {"aux_wire": 2}
     return qml.QNode(
-        function, qml.device("default.qubit", wires=3), diff_method=diff_method, **options
+        function,
+        qml.device("default.qubit", wires=3),
+        diff_method=diff_method,
+        **options,
     )
 
 
@@ -148,7 +159,8 @@ def test_jacobian_of_several_measurements(executors: str) -> None:
     expected = qml.jacobian(lambda w: pnp.stack(qml.QNode(several, device)(w)))(weights)
     for method in ("parameter-shift", "adjoint", "best"):
         circuit = ct.qelectron(
-            qml.QNode(several, device, diff_method=method), executors=EXECUTORS[executors]()
+            qml.QNode(several, device, diff_method=method),
+            executors=EXECUTORS[executors](),
         )
         found = qml.jacobian(lambda w, c=circuit: pnp.stack(c(w)))(weights)
         np.testing.assert_allclose(found, expected, atol=1e-8)
@@ -215,7 +227,9 @@ def test_a_method_that_no_executor_offers_is_refused_at_decoration(name: str) ->
 def test_backprop_is_refused_where_circuits_leave_the_process() -> None:
     """Tensors do not travel to worker processes; adjoint is offered instead."""
     with pytest.raises(ct.ConfigError, match="'adjoint'"):
-        ct.qelectron(bare("backprop"), executors=ct.executor.Simulator(parallel="process"))
+        ct.qelectron(
+            bare("backprop"), executors=ct.executor.Simulator(parallel="process")
+        )
 
 
 def test_gradient_with_processes() -> None:
@@ -233,10 +247,16 @@ def test_gradient_of_shots_and_shot_vectors() -> None:
         circuit = qml.set_shots(electron("parameter-shift", "default"), shots)
         qnode = qml.set_shots(bare("parameter-shift"), shots)
         x = pnp.array(X, requires_grad=True)
-        stack = (lambda f: f) if isinstance(shots, int) else (lambda f: lambda x: pnp.stack(f(x)))
+        stack = (
+            (lambda f: f)
+            if isinstance(shots, int)
+            else (lambda f: lambda x: pnp.stack(f(x)))
+        )
         found = qml.jacobian(stack(circuit))(x)
         assert np.shape(found) == np.shape(qml.jacobian(stack(qnode))(x))
-        np.testing.assert_allclose(np.atleast_2d(found).mean(axis=0), reference(), atol=0.2)
+        np.testing.assert_allclose(
+            np.atleast_2d(found).mean(axis=0), reference(), atol=0.2
+        )
 
 
 def test_training_with_torch_layers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 from collections import deque
@@ -17,6 +18,7 @@ from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime.task import Task
 from qelectron_core.runtime.workers import Workers
 
+_log: Final = logging.getLogger("qelectron")
 _job_numbers: Final = itertools.count(1)
 
 #: Called with a task and what became of it, in the thread that ran it.
@@ -95,7 +97,7 @@ class Lane:
             self._closed = True
             resources, self._idle_resources = self._idle_resources, []
         for resource in resources:
-            self.executor.close(resource)
+            self._discard(resource)
 
     def _take_jobs(self) -> list[list[Task]]:
         jobs = []
@@ -134,19 +136,26 @@ class Lane:
         while tasks:
             try:
                 self._run(tasks)
-            finally:
-                with self._condition:
-                    self._running -= 1
-                    jobs = self._take_jobs()
-                    self._condition.notify_all()
-                tasks = jobs.pop(0) if keep_going and jobs else []
-                self._start(jobs)
+            except BaseException:
+                self._start(self._end_job())
+                raise
+            jobs = self._end_job()
+            tasks = jobs.pop(0) if keep_going and jobs else []
+            self._start(jobs)
+
+    def _end_job(self) -> list[list[Task]]:
+        with self._condition:
+            self._running -= 1
+            self._condition.notify_all()
+            return self._take_jobs()
 
     def _run(self, tasks: list[Task]) -> None:
         started_at = time.time()
-        runnable = [task for task in tasks if task.batch.start()]
+        runnable = []
         for task in tasks:
-            if task not in runnable:
+            if task.batch.start():
+                runnable.append(task)
+            else:
                 self._settle(task, CancelledError(), None, started_at)
         if not runnable:
             return
@@ -159,23 +168,31 @@ class Lane:
 
     def _outcomes(self, job_id: str, tasks: list[Task]) -> Sequence[Any]:
         try:
-            resource = self._acquire()
-            try:
-                job = _make_job(job_id, tasks, resource)
-                with pennylane_code():
-                    outcomes = self.executor.run(job)
-            except BaseException:
-                # A worker in an unknown state is not used again.
-                self.executor.close(resource)
-                raise
-            self._release(resource)
+            outcomes = self._run_job(job_id, tasks)
             return _checked(self.executor, outcomes, len(tasks))
-        except Exception as error:
-            return [error] * len(tasks)
-        except BaseException:  # Ctrl-C in a thread that runs its own circuits
+        except KeyboardInterrupt:  # in a thread that runs its own circuits
             for task in tasks:
                 self._settle(task, CancelledError(), None, time.time())
             raise
+        except Exception as error:
+            failure = error
+        except BaseException as error:  # a plugin that calls sys.exit(), say
+            message = f"{self.executor!r} ended with {type(error).__name__}: {error}"
+            failure = ExecutorError(message)
+            failure.__cause__ = error
+        _note(failure, f"{job_id} of {len(tasks)} circuits, {tasks[0].executor!r}")
+        return [failure] * len(tasks)
+
+    def _run_job(self, job_id: str, tasks: list[Task]) -> Sequence[Any]:
+        resource = self._acquire()
+        try:
+            with pennylane_code():
+                outcomes = self.executor.run(_make_job(job_id, tasks, resource))
+        except BaseException:
+            self._discard(resource)  # in an unknown state, so not used again
+            raise
+        self._release(resource)
+        return outcomes
 
     def _acquire(self) -> Any:
         with self._condition:
@@ -188,7 +205,13 @@ class Lane:
             if not self._closed:
                 self._idle_resources.append(resource)
                 return
-        self.executor.close(resource)
+        self._discard(resource)
+
+    def _discard(self, resource: Any) -> None:
+        try:
+            self.executor.close(resource)
+        except Exception:
+            _log.exception("%r could not close what it had opened", self.executor)
 
     def _settle(
         self,
@@ -201,8 +224,10 @@ class Lane:
         if isinstance(outcome, Outcome):
             outcome, metadata = outcome.value, dict(outcome.metadata)
         error = outcome if isinstance(outcome, BaseException) else None
-        if error is not None and job is not None:
-            outcome = error = _annotated(error, task, job[0])
+        if error is not None and job is not None and not _has_note(error, job[0]):
+            _note(
+                error, f"circuit {task.index} of its call, {job[0]}, {task.executor!r}"
+            )
         job_id, size = job or ("", 0)
         execution = Execution(
             executor=task.executor,
@@ -247,9 +272,10 @@ def _checked(executor: Executor, outcomes: Any, expected: int) -> Sequence[Any]:
     return list(outcomes)
 
 
-def _annotated(error: BaseException, task: Task, job_id: str) -> BaseException:
+def _note(error: BaseException, where: str) -> None:
     """Say on an error where it happened, without changing its type."""
-    note = f"circuit {task.index} of its call, {job_id}, executor {task.executor!r}"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
-    return error
+    error.add_note(f"while running {where}")
+
+
+def _has_note(error: BaseException, job_id: str) -> bool:
+    return any(f"{job_id} of" in note for note in getattr(error, "__notes__", ()))

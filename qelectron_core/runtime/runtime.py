@@ -22,7 +22,7 @@ from qelectron_core.store import Entry, Store
 _log: Final = logging.getLogger("qelectron")
 
 #: Seconds that a program that ends waits for jobs that are still running.
-EXIT_S: Final = 5.0
+EXIT_S: Final = 1.0
 
 
 class Runtime:
@@ -61,6 +61,10 @@ class Runtime:
         with self._lock:
             lanes = list(self._lanes.values())
         return sum(lane.cancel(wanted) for lane in lanes)
+
+    def drop_cancelled(self) -> None:
+        """Take the circuits of cancelled calls out of their queues."""
+        self.cancel(lambda task: task.batch.cancelled)
 
     def close(self, executor: Executor) -> None:
         """Close the lanes of one executor, as the user wrote it."""
@@ -144,7 +148,8 @@ class _Holder:
 
 
 _holder: Final = _Holder()
-os.register_at_fork(after_in_child=_holder.after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_holder.after_fork)
 
 
 def runtime() -> Runtime:

@@ -106,19 +106,14 @@ class Batch:
         if done and waiter is not None:
             waiter.set()
 
-    def wait(self) -> Sequence[Any]:
-        """Block until done, then return the results.
-
-        Raises:
-            BaseException: What the first failed circuit ended in.
-        """
+    def wait(self) -> None:
+        """Block until done."""
         with self._lock:
             if self._remaining and self._waiter is None:
                 self._waiter = threading.Event()
             waiter = self._waiter if self._remaining else None
         if waiter is not None:
             waiter.wait()
-        return self.outcome()
 
     def outcome(self) -> Sequence[Any]:
         """Return the results of a batch that is done, or raise its first error."""

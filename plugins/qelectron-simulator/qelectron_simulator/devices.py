@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import attrs
 import pennylane as qml
@@ -23,13 +24,17 @@ _RENAMED: Final = {"readout_prob": "readout_err"}
 _APART: Final = frozenset({"self", "wires", "shots", "seed"})
 
 
+#: One lock per device, whoever shares it.
+_turns: Final[WeakKeyDictionary[Device, Any]] = WeakKeyDictionary()
+
+
 class Shared:
     """A device that cannot be built again, so that workers take turns with it."""
 
     def __init__(self, device: Device) -> None:
         """Share a device."""
         self.device = device
-        self.turn = threading.RLock()
+        self.turn = _turns.setdefault(device, threading.RLock())
 
     def __eq__(self, other: object) -> bool:
         """Compare by the identity of the device."""
@@ -134,8 +139,8 @@ def require_seed(spec: DeviceSpec, seed: int | None) -> None:
     if seed is not None and not probe(spec).takes_seed:
         name = probe(spec).device.name
         message = (
-            f"seed={seed!r} cannot be honoured: device {name!r} takes no seed per worker. "
-            "Leave seed out, or seed the device itself."
+            f"seed={seed!r} cannot be honoured: device {name!r} takes no seed per "
+            "worker. Leave seed out, or seed the device itself."
         )
         raise ConfigError(message)
 

@@ -31,7 +31,7 @@ def _check_parallel(_: Any, __: Any, value: Any) -> None:
 
 
 def _check_workers(_: Any, __: Any, value: Any) -> None:
-    if not isinstance(value, int) or value < 1:
+    if type(value) is not int or value < 1:
         message = f"workers={value!r} is no number of workers. Expected 1 or more."
         raise ConfigError(message)
 
@@ -40,9 +40,13 @@ def _check_device(_: Any, __: Any, value: Any) -> None:
     if value is not None and not isinstance(value, (str, DeviceSpec)):
         message = (
             f"device={value!r} is not the name of a device. Expected a name such as "
-            "'lightning.qubit', or None for the QNode's own device."
+            "'lightning.qubit', a PennyLane device, or None for the QNode's own."
         )
         raise ConfigError(message)
+
+
+def _to_spec(value: Any) -> Any:
+    return DeviceSpec.of(value) if isinstance(value, Device) else value
 
 
 @attrs.frozen
@@ -54,9 +58,10 @@ class Simulator(Executor):
     whatever the order in which workers finish.
 
     Attributes:
-        device: Name of an installed PennyLane device; by default the QNode's own
-            device, with its options. A device from outside PennyLane that cannot
-            be built again is used as it is, one circuit at a time.
+        device: Name of an installed PennyLane device, or such a device, whose
+            options (but not its seed) are then taken over; by default the QNode's
+            own device. A device from outside PennyLane that cannot be built again
+            is used as it is, one circuit at a time.
         parallel: `"thread"`, `"process"`, or `False` for the caller's thread
             (`run_later` then has a single thread to itself).
         workers: Most threads or processes; processes are never more than the
@@ -73,7 +78,9 @@ class Simulator(Executor):
 
     capabilities: ClassVar[Capabilities] = Capabilities(seeded=True, in_process=True)
 
-    device: str | DeviceSpec | None = attrs.field(default=None, validator=_check_device)
+    device: str | DeviceSpec | None = attrs.field(
+        default=None, converter=_to_spec, validator=_check_device
+    )
     parallel: Literal["thread", "process", False] = attrs.field(
         default="thread", validator=_check_parallel
     )
@@ -121,11 +128,13 @@ class Simulator(Executor):
                 carried to other processes.
         """
         spec = self._spec_for(device)
+        probe(spec)  # an unknown device is refused now, not when a circuit runs
         require_seed(spec, self.seed)
         if self.parallel == "process" and spec.is_shared:
             message = (
-                f"parallel='process' needs a device that can be built in each process, and "
-                f"{device.name!r} cannot. Name one, as in Simulator(device='default.qubit')."
+                "parallel='process' needs a device that can be built in each process, "
+                f"and {device.name!r} cannot. "
+                "Name one, as in Simulator(device='default.qubit')."
             )
             raise ConfigError(message)
         return attrs.evolve(self, device=spec)

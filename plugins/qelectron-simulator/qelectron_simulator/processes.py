@@ -46,8 +46,9 @@ class ProcessWorker:
             results: list[Any] = job.result()
         except BrokenProcessPool as error:
             message = (
-                "a worker process died while it ran circuits (killed, or out of memory). "
-                "The next call starts a new one; try fewer workers if memory is short."
+                "a worker process died while it ran circuits (killed, or out of "
+                "memory). The next call starts a new one; try fewer workers if memory "
+                "is short."
             )
             raise ExecutorError(message) from error
         return results

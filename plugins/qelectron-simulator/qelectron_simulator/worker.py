@@ -46,20 +46,19 @@ class Worker:
         outcomes: list[Any] = [None] * len(circuits)
         with self._turn:
             for structure, indices in self._groups(circuits, settings):
-                if len(indices) > 1:
-                    group = [circuits[index] for index in indices]
-                    parts = self._run_fused(group, settings)
-                else:
-                    (index,) = indices
+                group = [circuits[index] for index in indices]
+                parts = self._run_fused(group, settings) if len(group) > 1 else None
+                if parts is None:
                     parts = [
                         self._try(circuits[index], seeds[index], settings, structure)
+                        for index in indices
                     ]
                 for index, part in zip(indices, parts, strict=True):
                     outcomes[index] = part
         return outcomes
 
     def _groups(self, circuits: Sequence[QuantumScript], settings: Settings) -> Any:
-        name = self._device.name
+        name = None if self._spec.is_shared else self._device.name
         if name not in _BY_STRUCTURE or settings.gradient_method is not None:
             return [(None, [index]) for index in range(len(circuits))]
         if len(circuits) == 1 or name not in _BROADCASTING:
@@ -70,13 +69,14 @@ class Worker:
 
     def _run_fused(
         self, circuits: list[QuantumScript], settings: Settings
-    ) -> list[Any]:
-        fused = fusion.fuse(circuits)
+    ) -> list[Any] | None:
+        """Run circuits as one; return nothing if one of them spoils it for all."""
         try:
+            fused = fusion.fuse(circuits)
             result = self._run_one(self._device, fused, settings, structure_of(fused))
-        except Exception as error:
-            return [error] * len(circuits)
-        return fusion.split(result, fused, len(circuits))
+            return fusion.split(result, fused, len(circuits))
+        except Exception:
+            return None
 
     def _try(
         self,
