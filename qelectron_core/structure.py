@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from typing import Any, Final
 
 import pennylane as qml
-from pennylane.ops.op_math import Prod, SProd, Sum
+from pennylane.ops.op_math import Controlled, Prod, SProd, Sum
 
 # Operators that their class, wires and parameters determine completely. Any other
 # may carry settings that cannot be compared, so its circuit has no structure.
@@ -20,6 +20,10 @@ _PLAIN_NAMES: Final = """
     CRot IsingXX IsingYY IsingZZ IsingXY MultiRZ SingleExcitation SingleExcitationPlus
     SingleExcitationMinus DoubleExcitation OrbitalRotation FermionicSWAP
 """
+# Templates that their hyperparameters determine as well, all of them hashable.
+_TEMPLATES: Final = frozenset(
+    {qml.AngleEmbedding, qml.BasicEntanglerLayers, qml.StronglyEntanglingLayers}
+)
 PLAIN_OPERATORS: Final = frozenset(getattr(qml, name) for name in _PLAIN_NAMES.split())
 _PLAIN_OBSERVABLES: Final = frozenset(
     {qml.Identity, qml.PauliX, qml.PauliY, qml.PauliZ, qml.Hadamard}
@@ -61,11 +65,17 @@ def structure_of(circuit: qml.tape.QuantumScript) -> Hashable | None:
 
 
 def _operator(op: Any) -> Hashable:
-    if type(op) not in PLAIN_OPERATORS:
+    kind = type(op)
+    if kind in _TEMPLATES:
+        settings = tuple(sorted(op.hyperparameters.items()))
+        return (kind, op.wires, settings, *map(_shape, op.data))
+    if kind not in PLAIN_OPERATORS:
         raise _NoStructureError
+    if isinstance(op, Controlled):  # whose `wires` are put together at every call
+        return (kind, op.control_wires, op.target_wires, *map(_shape, op.data))
     if op.data:
-        return (type(op), op.wires, *map(_shape, op.data))
-    return (type(op), op.wires)
+        return (kind, op.wires, *map(_shape, op.data))
+    return (kind, op.wires)
 
 
 def _shape(value: Any) -> Hashable:

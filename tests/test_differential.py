@@ -332,20 +332,18 @@ def apply_operation(operation: tuple[Any, list[float], list[Any]], x: Any) -> No
     names=st.lists(
         st.sampled_from(sorted(ANALYTIC)), min_size=1, max_size=3, unique=True
     ),
-    parallel=st.sampled_from(["thread", False]),
-    device=st.sampled_from(["default.qubit", "lightning.qubit"]),
-    interface=st.sampled_from(["float", "autograd"]),
+    how=st.tuples(
+        st.sampled_from(["thread", False]),
+        st.sampled_from(["default.qubit", "lightning.qubit"]),
+        st.sampled_from(["float", "autograd"]),
+    ),
     xs=st.lists(angles, min_size=1, max_size=4),
 )
 def test_random_circuits(
-    drawn: Any,
-    names: list[str],
-    parallel: Any,
-    device: str,
-    interface: str,
-    xs: list[float],
+    drawn: Any, names: list[str], how: tuple[Any, str, str], xs: list[float]
 ) -> None:
     """Random circuits: call, `run_later` and `map` agree with the QNode."""
+    parallel, device, interface = how
 
     @qml.qnode(qml.device(device, wires=WIRES))
     def qnode(x: Any) -> Any:

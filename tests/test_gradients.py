@@ -241,22 +241,22 @@ def test_gradient_with_processes() -> None:
             np.testing.assert_allclose(found, reference(), atol=1e-8)
 
 
-def test_gradient_of_shots_and_shot_vectors() -> None:
+@pytest.mark.parametrize("shots", [5000, (2000, 3000)], ids=["shots", "shot-vector"])
+def test_gradient_of_shots_and_shot_vectors(shots: Any) -> None:
     """Sampled gradients keep the QNode's shape and lie near the exact one."""
-    for shots in (5000, (2000, 3000)):
-        circuit = qml.set_shots(electron("parameter-shift", "default"), shots)
-        qnode = qml.set_shots(bare("parameter-shift"), shots)
-        x = pnp.array(X, requires_grad=True)
-        stack = (
-            (lambda f: f)
-            if isinstance(shots, int)
-            else (lambda f: lambda x: pnp.stack(f(x)))
-        )
-        found = qml.jacobian(stack(circuit))(x)
-        assert np.shape(found) == np.shape(qml.jacobian(stack(qnode))(x))
-        np.testing.assert_allclose(
-            np.atleast_2d(found).mean(axis=0), reference(), atol=0.2
-        )
+
+    def jacobian(circuit: Any) -> Any:
+        def stacked(x: Any) -> Any:
+            result = circuit(x)
+            return pnp.stack(result) if isinstance(result, tuple) else result
+
+        return qml.jacobian(stacked)(pnp.array(X, requires_grad=True))
+
+    found = jacobian(qml.set_shots(electron("parameter-shift", "default"), shots))
+    expected = jacobian(qml.set_shots(bare("parameter-shift"), shots))
+    assert np.shape(found) == np.shape(expected)
+    mean = np.atleast_2d(found).mean(axis=0)
+    np.testing.assert_allclose(mean, reference(), atol=0.2)
 
 
 def test_training_with_torch_layers() -> None:

@@ -131,13 +131,17 @@ def test_undo_restores_pennylane() -> None:
 def test_the_self_check_notices_a_shared_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were contexts shared between threads again, the check would say so."""
     recording.install()
-    shared: list[Any] = []
 
-    class Shared(recording.ThreadStack):
-        append = staticmethod(shared.append)
-        pop = staticmethod(shared.pop)
-        __bool__ = staticmethod(lambda: bool(shared))
-        __getitem__ = staticmethod(lambda index: shared[index])
+    class Shared(list[Any]):
+        """One stack for all threads, as PennyLane has it."""
+
+        def suspend(self) -> list[Any]:
+            contexts = self[:]
+            self.clear()
+            return contexts
+
+        def resume(self, contexts: list[Any]) -> None:
+            self[:] = contexts
 
     monkeypatch.setattr(qml.QueuingManager, "_active_contexts", Shared())
     assert recording._check(qml.queuing) is not None

@@ -110,11 +110,11 @@ class Lane:
         if not self._pending or free <= 0:
             return []
         share = len(self._pending)
-        if self.executor.gathers(self._pending[0].circuit):
-            if self._running:
+        if share > 1 or self._running:
+            if not self.executor.gathers(self._pending[0].circuit):
+                share = -(-share // free)
+            elif self._running:
                 return []
-        else:
-            share = -(-share // free)
         limit = self.executor.max_circuits_per_job or share
         self._running += 1
         return self._pop_alike(min(share, limit))

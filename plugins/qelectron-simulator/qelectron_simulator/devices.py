@@ -83,7 +83,7 @@ class DeviceSpec:
         """Build a device, with further options; return the shared one as it is."""
         if isinstance(self.kind, Shared):
             return self.kind.device
-        arguments = {"wires": self.wires, **dict(self.options), **options}
+        arguments = {"wires": _wires(self.wires), **dict(self.options), **options}
         if isinstance(self.kind, str):
             return qml.device(self.kind, **arguments)
         return self.kind(**arguments)
@@ -143,6 +143,13 @@ def require_seed(spec: DeviceSpec, seed: int | None) -> None:
             "worker. Leave seed out, or seed the device itself."
         )
         raise ConfigError(message)
+
+
+def _wires(labels: tuple[Hashable, ...] | None) -> Any:
+    # Given a number, devices skip the relabelling that any labels cost them.
+    if labels is not None and labels == tuple(range(len(labels))):
+        return len(labels)
+    return labels
 
 
 def _options(device: Device) -> tuple[tuple[str, Hashable], ...] | None:

@@ -106,7 +106,8 @@ class Simulator(Executor):
         Python runs one thread at a time, so beside each other they would only
         wait for each other; together they are prepared, and often run, as one.
         """
-        return len(circuit.wires) <= MAX_WIRES and not self._spec.is_shared
+        wires = self._spec.wires or circuit.wires
+        return len(wires) <= MAX_WIRES and not self._spec.is_shared
 
     def open(self) -> Worker | ProcessWorker:
         """Make a worker."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pennylane as qml
+from pennylane.ops.functions import bind_new_parameters
 from pennylane.ops.qubit.attributes import supports_broadcasting
 from pennylane.tape import QuantumScript
 
@@ -17,6 +19,12 @@ MAX_WIRES: Final = 10
 #: Most amplitudes of one fused run (16 bytes each).
 MAX_AMPLITUDES: Final = 2**20
 
+# With the dimensions of their weights, which they index from the last axis.
+# PennyLane does not list them among those that support broadcasting.
+_BROADCASTING_TEMPLATES: Final = {
+    qml.BasicEntanglerLayers: 2,
+    qml.StronglyEntanglingLayers: 3,
+}
 _FUSIBLE_MEASUREMENTS: Final = (
     qml.measurements.ExpectationMP,
     qml.measurements.VarianceMP,
@@ -51,27 +59,39 @@ def groups(
             yield structure, indices[start : start + size]
 
 
-def fuse(circuits: Sequence[QuantumScript]) -> QuantumScript:
+def fuse(circuits: Sequence[QuantumScript]) -> QuantumScript | None:
     """Return one circuit whose parameters are arrays over circuits.
 
     Args:
-        circuits: At least one, all of equal structure and accepted by `groups`.
-            Parameters in which they agree stay numbers.
+        circuits: All of equal structure and accepted by `groups`. Parameters in
+            which they agree stay numbers.
+
+    Returns:
+        The circuit, or nothing if the circuits agree in every parameter.
     """
     operations = [
         _fuse_operators(operators)
         for operators in zip(*(c.operations for c in circuits), strict=True)
     ]
+    if all(map(operator.is_, operations, circuits[0].operations)):
+        return None
     return QuantumScript(operations, circuits[0].measurements)
 
 
-def split(result: Any, fused: QuantumScript, count: int) -> list[Any]:
-    """Undo `fuse` for a result: return one result per circuit."""
-    if fused.batch_size is None:  # the circuits were all equal
-        return [_copied(result) for _ in range(count)]
-    if len(fused.measurements) == 1:
-        return [_item(result, index) for index in range(count)]
-    return [tuple(_item(part, index) for part in result) for index in range(count)]
+def split(result: Any, circuits: Sequence[QuantumScript]) -> list[Any]:
+    """Undo `fuse` for a result: return one result per circuit.
+
+    Raises:
+        ValueError: If the result is not an array over the circuits.
+    """
+    count = len(circuits)
+    parts = [result] if len(circuits[0].measurements) == 1 else list(result)
+    if any(np.shape(part)[:1] != (count,) for part in parts):
+        message = f"expected results of {count} circuits, not shapes {parts!r}."
+        raise ValueError(message)
+    if len(parts) == 1:
+        return [_item(parts[0], index) for index in range(count)]
+    return [tuple(_item(part, index) for part in parts) for index in range(count)]
 
 
 def _is_fusible(circuit: QuantumScript, n_wires: int) -> bool:
@@ -79,23 +99,23 @@ def _is_fusible(circuit: QuantumScript, n_wires: int) -> bool:
         return False
     if not all(isinstance(mp, _FUSIBLE_MEASUREMENTS) for mp in circuit.measurements):
         return False
-    return all(not op.data or op in supports_broadcasting for op in circuit.operations)
+    return all(map(_broadcasts, circuit.operations))
+
+
+def _broadcasts(op: Any) -> bool:
+    if type(op) in _BROADCASTING_TEMPLATES:
+        return np.ndim(op.data[0]) == _BROADCASTING_TEMPLATES[type(op)]
+    return not op.data or op in supports_broadcasting
 
 
 def _fuse_operators(operators: Sequence[Any]) -> Any:
     first = operators[0]
     columns = list(zip(*(op.data for op in operators), strict=True))
-    if all(value == column[0] for column in columns for value in column):
+    if all(np.array_equal(value, column[0]) for column in columns for value in column):
         return first
-    return type(first)(*map(np.array, columns), wires=first.wires)
+    return bind_new_parameters(first, [np.stack(column) for column in columns])
 
 
 def _item(values: Any, index: int) -> Any:
     item = values[index]
     return item.copy() if isinstance(item, np.ndarray) else item
-
-
-def _copied(result: Any) -> Any:
-    if isinstance(result, tuple):
-        return tuple(_copied(part) for part in result)
-    return result.copy() if isinstance(result, np.ndarray) else result
