@@ -52,8 +52,8 @@ def plain_ratio(bare: Any, electron: Any) -> float:
     ratios = []
     for index in range(PAIRS):
         weights = WEIGHTS + 1e-3 * index
-        reference = seconds(lambda w=weights: bare(w))
-        ratios.append(seconds(lambda w=weights: electron(w)) / reference)
+        reference = seconds(partial(bare, weights))
+        ratios.append(seconds(partial(electron, weights)) / reference)
     return statistics.median(ratios)
 
 
