@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
@@ -11,8 +11,6 @@ from qelectron_core.contracts import Executor, Value
 from qelectron_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from pennylane.tape import QuantumScript
 
 #: Chooses the executor of one circuit from a cluster's executors.
@@ -62,20 +60,6 @@ class QCluster(Value):
             raise ConfigError(
                 "a QCluster needs at least one executor; it was given none."
             )
-
-    def __enter__(self) -> Self:
-        """Use the cluster for the length of a `with` block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the lanes of every member."""
-        for member in self.executors:
-            member.__exit__(kind, error, traceback)
 
 
 #: What a cluster may hold.

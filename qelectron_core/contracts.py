@@ -10,8 +10,6 @@ import attrs
 from qelectron_core.errors import ConfigError, check_options
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from pennylane.devices import Device
     from pennylane.tape import QuantumScript
     from pennylane.transforms.core import CompilePipeline
@@ -176,6 +174,16 @@ class Value:
             check_options(cls.__name__, options, fields)
         return super().__new__(cls)
 
+    def __enter__(self) -> Self:
+        """Use it for the length of a `with` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close its lanes: cancel what is queued, free resources."""
+        from qelectron_core.runtime import runtime
+
+        runtime().close(self)
+
 
 @attrs.frozen
 class Executor(Value):
@@ -277,18 +285,3 @@ class Executor(Value):
 
         del method
         return CompilePipeline()
-
-    def __enter__(self) -> Self:
-        """Use the executor for the length of a `with` block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the executor's lanes: cancel what is queued, free resources."""
-        from qelectron_core.runtime import runtime
-
-        runtime().close(self)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from qelectron_core.contracts import Executor
+from qelectron_core.cluster import QCluster
+from qelectron_core.contracts import Executor, Value
 from qelectron_core.events import Event, Execution, Observer
 from qelectron_core.registry import registry
 from qelectron_core.runtime.lane import Lane
@@ -66,8 +67,15 @@ class Runtime:
         """Take the circuits of cancelled calls out of their queues."""
         self.cancel(lambda task: task.batch.cancelled)
 
-    def close(self, executor: Executor) -> None:
-        """Close the lanes of one executor, as the user wrote it."""
+    def close(self, member: Value) -> None:
+        """Close the lanes of an executor or a cluster, as the user wrote it."""
+        if isinstance(member, QCluster):
+            for part in member.executors:
+                self.close(part)
+        elif isinstance(member, Executor):
+            self._close_executor(member)
+
+    def _close_executor(self, executor: Executor) -> None:
         with self._lock:
             values = self._origins.pop(executor, set())
             lanes = [self._lanes.pop(value) for value in values if value in self._lanes]
