@@ -121,11 +121,11 @@ class Seed:
     ordinal: int
 
     def to_int(self) -> int:
-        """Return the seed as one integer in [0, 2**32), equal on every machine."""
-        from numpy.random import SeedSequence
+        """Return the seed as one integer in [0, 2**63), equal on every machine."""
+        import numpy as np
 
-        words = SeedSequence(self.entropy, spawn_key=(self.ordinal,)).generate_state(1)
-        return int(words[0])
+        sequence = np.random.SeedSequence(self.entropy, spawn_key=(self.ordinal,))
+        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _to_shots(value: Any) -> ShotsOption:

@@ -15,7 +15,7 @@ from pennylane.transforms.core import CompilePipeline
 
 from qelectron_core.cluster import Member, to_member
 from qelectron_core.contracts import Executor, Settings
-from qelectron_core.dispatcher import Dispatcher
+from qelectron_core.dispatcher import Counter, Dispatcher, with_shots
 from qelectron_core.recording import install
 from qelectron_core.router import make_route
 
@@ -108,7 +108,8 @@ class QElectronDevice(Device):
             config,
             gradient_method=method,
             use_device_gradient=True,
-            use_device_jacobian_product=bool(config.use_device_jacobian_product),
+            # Executors return whole Jacobians, which serve `device_vjp=True` as well.
+            use_device_jacobian_product=False,
             grad_on_execution=method != "backprop"
             if on_execution is None
             else on_execution,
@@ -229,7 +230,7 @@ def numpy_interface() -> Any:
 
 def _offers(executor: Executor, method: str, circuit: QuantumScript | None) -> bool:
     if circuit is not None and executor.shots != "qnode":
-        circuit = circuit.copy(shots=executor.shots)
+        circuit = with_shots(circuit, executor.shots)
     elif circuit is None and executor.shots not in ("qnode", None):
         return False  # no device derivative works on samples
     return executor.supports_derivatives(method, circuit)
@@ -239,6 +240,10 @@ def _replace(config: ExecutionConfig, **changes: Any) -> ExecutionConfig:
     import dataclasses
 
     return dataclasses.replace(config, **changes)
+
+
+#: Tells apart devices that share a JAX key, which cannot be drawn from in place.
+_keyed_devices = Counter()
 
 
 def _entropy(device: Device) -> int:
@@ -252,7 +257,8 @@ def _entropy(device: Device) -> int:
 
     options = device.setup_execution_config(ExecutionConfig()).device_options
     if options.get("prng_key") is not None:
-        return int.from_bytes(np.asarray(options["prng_key"]).tobytes(), "little")
+        key = np.asarray(options["prng_key"]).tobytes()
+        return int.from_bytes(key, "little") + _keyed_devices.next()
     generator = options.get("rng")
     if isinstance(generator, np.random.Generator):
         return int(generator.integers(2**63))

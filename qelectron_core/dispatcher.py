@@ -5,29 +5,23 @@ A plain call, `run_later`, `map` and a gradient all come through here.
 
 from __future__ import annotations
 
-import itertools
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from qelectron_core.contracts import Executor, Seed, Settings
 from qelectron_core.errors import ConfigError
+from qelectron_core.ids import new_id
 from qelectron_core.recording import install
 from qelectron_core.router import AnyRoute
-from qelectron_core.runtime import runtime
+from qelectron_core.runtime import observers, runtime
 from qelectron_core.runtime.task import Batch, Task
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
     from qelectron_core.contracts import Result
-
-_call_numbers: Final = itertools.count(1)
-
-
-def new_call_id() -> str:
-    """Return an id for a call, unique in this process."""
-    return f"call-{next(_call_numbers)}"
 
 
 class Dispatcher:
@@ -65,7 +59,7 @@ class Dispatcher:
         Raises:
             Exception: What the first failed circuit ended in.
         """
-        return self.run_batch(circuits, settings, new_call_id()).outcome()
+        return self.run_batch(circuits, settings, new_id("call")).outcome()
 
     def run_batch(
         self, circuits: Sequence[QuantumScript], settings: Settings, call_id: str
@@ -96,11 +90,21 @@ class Dispatcher:
         route = self.route.choose(circuit)
         bound = route.bound
         if bound.shots != "qnode":
-            circuit = with_shots(circuit, bound.shots)
+            circuit = _with_own_shots(circuit, bound.shots, route.member)
         _check_capabilities(route.member, circuit)
         entropy = self._entropy if bound.seed is None else bound.seed
         seed = Seed(entropy, self._dispatched.next())
-        return Task(circuit, route.member, bound, seed, settings, batch, index, now)
+        return Task(
+            circuit=circuit,
+            executor=route.member,
+            bound=bound,
+            seed=seed,
+            settings=settings,
+            gathers=bool(bound.gathers(circuit)),
+            batch=batch,
+            index=index,
+            submitted_at=now,
+        )
 
 
 def _check_capabilities(executor: Executor, circuit: QuantumScript) -> None:
@@ -114,6 +118,23 @@ def _check_capabilities(executor: Executor, circuit: QuantumScript) -> None:
         "qml.set_shots, or shots= on the executor."
     )
     raise ConfigError(message)
+
+
+def _with_own_shots(circuit: QuantumScript, shots: Any, executor: Executor) -> Any:
+    changed = with_shots(circuit, shots)
+    if _n_results(changed) == _n_results(circuit):
+        return changed
+    message = (
+        f"{executor!r} asks for another number of results than the rest of its "
+        f"cluster or the circuit: {changed.shots} instead of {circuit.shots}. Give all "
+        "executors the same shot vector, or set it with qml.set_shots."
+    )
+    raise ConfigError(message)
+
+
+def _n_results(circuit: QuantumScript) -> int | None:
+    shots = circuit.shots
+    return shots.num_copies if shots.has_partitioned_shots else None
 
 
 def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:
@@ -135,7 +156,7 @@ def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
     current = runtime()
     by_lane: dict[Any, list[Task]] = {}
     for task in tasks:
-        current.submitted(task)
+        observers().tell("submitted", task)
         by_lane.setdefault(current.lane(task), []).append(task)
     *others, last = by_lane.items() if by_lane else [(None, [])]
     for lane, lane_tasks in others:
@@ -152,7 +173,7 @@ def run_here(tasks: Iterable[Task]) -> None:
     """Run tasks one by one in this thread."""
     current = runtime()
     for task in tasks:
-        current.submitted(task)
+        observers().tell("submitted", task)
         current.lane(task).run_here(task)
 
 
@@ -161,15 +182,15 @@ class Counter:
 
     def __init__(self, start: int = 0) -> None:
         """Start to count."""
-        self._start = start
-        self._numbers = itertools.count(start)
+        self._next = start
+        self._lock = threading.Lock()
 
     def next(self) -> int:
         """Return the next number."""
-        return next(self._numbers)  # one step of the interpreter, hence atomic
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+        return number
 
     def __reduce__(self) -> tuple[type[Counter], tuple[int]]:
         """Go on, in the copy, with the number that would come next."""
-        number = self.next()
-        self._numbers = itertools.count(number)
-        return Counter, (number,)
+        return Counter, (self._next,)

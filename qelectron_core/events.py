@@ -23,7 +23,7 @@ class Execution:
         started_at: When its job started, in seconds since the epoch.
         finished_at: When its job ended, in seconds since the epoch.
         metadata: What the executor told about it.
-        error: The exception it ended in, or `None`.
+        error: Type and message of the exception it ended in, or `None`.
     """
 
     executor: Executor
@@ -34,7 +34,7 @@ class Execution:
     started_at: float
     finished_at: float
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
-    error: BaseException | None = None
+    error: str | None = None
 
     @property
     def waited_s(self) -> float:

@@ -9,9 +9,11 @@ is being differentiated, in the caller's thread, when it asks for the result.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
@@ -23,8 +25,9 @@ from pennylane.transforms import convert_to_numpy_parameters
 from qelectron_core import outputs
 from qelectron_core.contracts import Settings
 from qelectron_core.device import QElectronDevice, settings_of
-from qelectron_core.dispatcher import new_call_id, submit
+from qelectron_core.dispatcher import submit
 from qelectron_core.futures import QFuture
+from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime.task import Batch, Task
 
@@ -54,7 +57,7 @@ class Later:
             args: Positional arguments of the call.
             kwargs: Keyword arguments of the call.
         """
-        self.future = QFuture(new_call_id())
+        self.future = QFuture(new_id("call"))
         self.tasks: list[Task] = []
         self._call = call
         self._output: Any = None
@@ -94,18 +97,23 @@ class Later:
         if interface == Interface.NUMPY:
             self._submit(circuits, self._settings(circuits), self._finish)
             return
+        differentiated = any(map(_is_differentiated, _parameters(circuits)))
         backprop = self._is_backprop(circuits, interface)
-        if _must_stay(circuits, interface, backprop=backprop):
+        if differentiated and (backprop or interface in _UNTRACEABLE):
             self._execute_now(circuits)
-        elif backprop:
+        elif not backprop:
+            self._replay_later(circuits, differentiated=differentiated)
+        elif all(map(_converts, circuits)):
+            self._convert_later(circuits, interface)
+        elif interface == Interface.TORCH:
+            self._execute_now(circuits)  # whether it records is known to this thread
+        else:
             settings = attrs.evolve(
                 self._settings(circuits),
                 gradient_method="backprop",
                 interface=interface.value,
             )
             self._submit(circuits, settings, self._finish)
-        else:
-            self._replay_later(circuits, interface)
 
     def _execute_now(self, circuits: Circuits) -> None:
         """Run in the caller's thread what no other thread may run."""
@@ -114,16 +122,32 @@ class Later:
         self.future._executions = tuple(device.executions)
         self._done_with(self._finish(results))
 
-    def _replay_later(self, circuits: Circuits, interface: Interface) -> None:
+    def _convert_later(self, circuits: Circuits, interface: Interface) -> None:
+        """Run now, with numbers; turn the results into the interface's arrays.
+
+        What backpropagation returns while nothing is differentiated.
+        """
+
+        def finish(results: Sequence[Result]) -> Any:
+            return self._finish(outputs.to_interface(tuple(results), interface.value))
+
+        numeric, _ = convert_to_numpy_parameters(tuple(circuits))
+        self._submit(numeric, self._settings(circuits), finish)
+
+    def _replay_later(self, circuits: Circuits, *, differentiated: bool) -> None:
         """Run now, with numbers; let PennyLane see the results afterwards."""
         numeric, _ = convert_to_numpy_parameters(tuple(circuits))
         settings = self._settings(circuits)
-        if any(map(_is_differentiated, _parameters(circuits))):
-            replay = _Once(partial(self._replay, circuits))
-            self.future._in_caller = replay
+        if differentiated:
+            self.future._in_caller = _Once(partial(self._replay_traced, circuits))
             self._submit(numeric, settings, tuple)
         else:
             self._submit(numeric, settings, partial(self._replay, circuits))
+
+    def _replay_traced(self, circuits: Circuits, results: Sequence[Result]) -> Any:
+        # Whoever asks first may do so where torch records nothing, to print it.
+        with _recording_gradients(circuits):
+            return self._replay(circuits, results)
 
     def _replay(self, circuits: Circuits, results: Sequence[Result]) -> Any:
         device = _ReplayDevice(self._call.device, tuple(results))
@@ -206,12 +230,15 @@ class _Once:
 
     def __init__(self, function: Any) -> None:
         self._function = function
-        self._value: list[Any] = []
+        self._value: Any = None
+        self._lock = threading.Lock()
 
     def __call__(self, argument: Any) -> Any:
-        if not self._value:
-            self._value.append(self._function(argument))
-        return self._value[0]
+        with self._lock:
+            if self._function is not None:
+                self._value = self._function(argument)
+                self._function = None  # it holds circuits and their results
+        return self._value
 
 
 class _SettingsProbe(Device):
@@ -256,11 +283,24 @@ class _CallDevice(_Delegate):
         self._call_id = call_id
         self.executions: list[Execution] = []
 
+        self.execute_and_compute_derivatives = self._with_derivatives
+        self.compute_derivatives = self._derivatives
+
     def execute(self, circuits: Any, execution_config: Any = None) -> Any:
-        dispatcher, settings = self._device.dispatcher, settings_of(execution_config)
+        return tuple(self._run(circuits, settings_of(execution_config)))
+
+    def _with_derivatives(self, circuits: Any, execution_config: Any = None) -> Any:
+        settings = attrs.evolve(settings_of(execution_config), derivatives=True)
+        return tuple(zip(*self._run(circuits, settings), strict=True))
+
+    def _derivatives(self, circuits: Any, execution_config: Any = None) -> Any:
+        return self._with_derivatives(circuits, execution_config)[1]
+
+    def _run(self, circuits: Any, settings: Settings) -> Sequence[Result]:
+        dispatcher = self._device.dispatcher
         batch = dispatcher.run_batch(circuits, settings, self._call_id)
         self.executions.extend(batch.executions)
-        return tuple(batch.outcome())
+        return batch.outcome()
 
 
 class _ReplayDevice(_Delegate):
@@ -295,13 +335,39 @@ def _interface(call: QElectron, circuits: Circuits) -> Interface:
         return Interface.NUMPY
 
 
-def _must_stay(circuits: Circuits, interface: Interface, *, backprop: bool) -> bool:
-    """Tell whether a call may only run in the caller's thread, to its end.
+#: Interfaces whose traced values have no numbers that another thread could use.
+_UNTRACEABLE: Final = (Interface.JAX, Interface.JAX_JIT)
 
-    Values that are being traced do not survive a change of thread.
+
+def _converts(circuit: QuantumScript) -> bool:
+    """Tell whether NumPy's result, converted, is what backpropagation returns.
+
+    It is where both compute with the same precision; measures of information come
+    in whatever type PennyLane has at hand.
     """
-    untraceable = backprop or interface in (Interface.JAX, Interface.JAX_JIT)
-    return untraceable and any(map(_is_differentiated, _parameters(circuits)))
+    parameters = circuit.get_parameters(trainable_only=False)
+    kinds = {qml.math.get_dtype_name(value) for value in parameters}
+    return kinds <= {"float64", "complex128", "int64"} and all(
+        isinstance(measurement, _CONVERTED) for measurement in circuit.measurements
+    )
+
+
+_CONVERTED: Final = (
+    qml.measurements.ExpectationMP,
+    qml.measurements.VarianceMP,
+    qml.measurements.ProbabilityMP,
+    qml.measurements.StateMP,
+)
+
+
+def _recording_gradients(circuits: Circuits) -> AbstractContextManager[Any]:
+    """Have torch record, as it did when the call was made."""
+    if qml.math.get_interface(*_parameters(circuits)) != "torch":
+        return nullcontext()
+    import torch
+
+    recording: AbstractContextManager[Any] = torch.enable_grad()
+    return recording
 
 
 def _is_differentiated(value: Any) -> bool:

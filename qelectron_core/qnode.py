@@ -11,7 +11,7 @@ import pennylane as qml
 from qelectron_core.device import QElectronDevice
 from qelectron_core.dispatcher import with_shots
 from qelectron_core.errors import ConfigError, check_options
-from qelectron_core.futures import QFuture, gather
+from qelectron_core.futures import QFuture, cancel_all, gather
 from qelectron_core.later import Later
 from qelectron_core.recording import install, pennylane_code
 
@@ -99,13 +99,15 @@ class QElectron(qml.QNode):
         _refuse_capture()
         arguments = _arguments(iterables)
         futures: list[QFuture] = []
-        for start in range(0, len(arguments), MAP_CHUNK):
-            chunk = [
-                Later(copy.copy(self), args, {})
-                for args in arguments[start : start + MAP_CHUNK]
-            ]
-            Later.send_all(chunk)
-            futures.extend(call.future for call in chunk)
+        try:
+            for start in range(0, len(arguments), MAP_CHUNK):
+                some = arguments[start : start + MAP_CHUNK]
+                chunk = [Later(copy.copy(self), args, {}) for args in some]
+                Later.send_all(chunk)
+                futures.extend(call.future for call in chunk)
+        except BaseException:
+            cancel_all(futures)
+            raise
         return gather(futures, progress=progress)
 
     def construct(self, args: Any, kwargs: Any) -> Any:

@@ -92,8 +92,18 @@ class _Guard:
             with self._lock:
                 if self.installed is None:
                     self.installed = _install_and_check()
+        elif self.installed and self._stack_lost():
+            # A `with stop_recording()` that was entered before has put back the list
+            # that it had found.
+            _manager()._active_contexts = ThreadStack()
         return self.installed
 
+    def _stack_lost(self) -> bool:
+        return type(_manager()._active_contexts) is list
+
+
+#: Seconds to wait for another thread that is recording to end.
+OTHERS_S: Final = 10.0
 
 _guard: Final = _Guard()
 
@@ -146,7 +156,26 @@ def _install_and_check() -> bool:
     return False
 
 
+def _manager() -> Any:
+    from pennylane.queuing import QueuingManager
+
+    return QueuingManager
+
+
 def _replace_internals(queuing: Any) -> Any:
+    # PennyLane holds this lock while it records, so nobody else is recording now, and
+    # what is in the list of contexts is this thread's own.
+    lock = queuing.AnnotatedQueue._lock
+    if not lock.acquire(timeout=OTHERS_S):
+        message = "another thread does not stop recording"
+        raise AttributeError(message)
+    try:
+        return _replace_while_locked(queuing)
+    finally:
+        lock.release()
+
+
+def _replace_while_locked(queuing: Any) -> Any:
     manager, queue, tape = queuing.QueuingManager, queuing.AnnotatedQueue, _tape_class()
     # `__wrapped__` is the generator function that contextmanager wraps. Decorators
     # made at import hold on to it too, so its code is changed, not the attribute.

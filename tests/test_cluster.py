@@ -329,3 +329,18 @@ def test_the_circuits_of_a_plain_call_run_beside_each_other() -> None:
         return qml.expval(qml.PauliX(0)), qml.expval(qml.PauliZ(0))
 
     assert circuit() == (0.0, 0.0)
+
+
+def test_members_must_agree_on_the_number_of_results() -> None:
+    """One member with a shot vector would change the shape of some results."""
+    circuit = ct.qelectron(
+        qml.QNode(
+            lambda: {"a": qml.expval(qml.PauliZ(0)), "b": qml.expval(qml.PauliX(0))},
+            qml.device("default.qubit", wires=1),
+        ),
+        executors=[ct.executor.Echo(shots=[10, 10]), ct.executor.Echo()],
+    )
+    for call in (circuit, circuit.run_later):
+        with pytest.raises(ct.ConfigError, match="another number of results"):
+            for _ in range(2):
+                call()

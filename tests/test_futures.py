@@ -218,7 +218,7 @@ def test_executions_tell_shots_and_errors() -> None:
     assert [e.shots for e in future.executions] == [30]
     failed = make(Failing()).run_later(0.1)
     error = failed.exception(DEADLINE_S)
-    assert [e.error for e in failed.executions] == [error]
+    assert [e.error for e in failed.executions] == [f"{type(error).__name__}: {error}"]
 
 
 def test_executions_are_there_when_a_callback_runs() -> None:

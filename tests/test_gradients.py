@@ -275,3 +275,31 @@ def test_training_with_torch_layers() -> None:
     layer(torch.ones(3, 2)).sum().backward()
     assert torch.isfinite(layer.weights.grad).all()
     assert layer.weights.grad.abs().sum() > 0
+
+
+def test_a_look_without_recording_leaves_the_gradient_whole() -> None:
+    """Printing a result under `no_grad` first does not cut it from the graph."""
+    torch = pytest.importorskip("torch")
+    circuit = electron("parameter-shift", "default")
+    x = torch.tensor(X, dtype=torch.float64, requires_grad=True)
+    futures = [circuit.run_later(x), circuit.run_later(x)]
+    with torch.no_grad():
+        float(futures[0].result(timeout=60))
+        assert not circuit.run_later(x).result(timeout=60).requires_grad
+        assert not electron("best", "default").run_later(x).result().requires_grad
+    sum(future.result(timeout=60) for future in futures).backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * reference(), atol=1e-8)
+
+
+def test_device_vjp_gives_the_right_gradient_and_every_record() -> None:
+    """`device_vjp=True` is honoured by whole Jacobians."""
+    circuit = electron("adjoint", "default", device_vjp=True)
+    futures = []
+
+    def later(x: Any) -> Any:
+        futures.append(circuit.run_later(x))
+        return futures[-1].result(timeout=60)
+
+    found = qml.grad(later)(pnp.array(X, requires_grad=True))
+    np.testing.assert_allclose(found, reference(), atol=1e-8)
+    assert len(futures[0].executions) == 1

@@ -1,5 +1,6 @@
 """Lanes: circuits gather into jobs, resources live with workers, errors stay put."""
 
+import concurrent.futures as cf
 import logging
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
+import numpy as np
 import pennylane as qml
 import pytest
 
@@ -125,6 +127,7 @@ def test_circuits_that_gather_leave_as_one_job(log: Log) -> None:
     futures = [circuit.run_later(0.01 * n) for n in range(50)]
     log.opened.set()
     assert ct.gather(futures) == pytest.approx([0.01 * n for n in range(50)])
+    first.result(DEADLINE_S)
     assert log.sizes == [1, 50]
     assert sizes([first, *futures]) == [1, *[50] * 50]
 
@@ -399,7 +402,7 @@ def test_an_executor_that_breaks_its_contract_fails_every_circuit(
         notes = "\n".join(failure.__notes__)
         assert future.executions[0].job_id in notes
         assert repr(executor) in notes
-        assert future.executions[0].error is failure
+        assert future.executions[0].error == f"{error.__name__}: {failure}"
     assert float(circuit(0.75)) == 0.75, "the lane works afterwards"
     assert float(circuit.run_later(0.5).result(DEADLINE_S)) == 0.5
 
@@ -561,7 +564,7 @@ def test_observers_are_told_of_failures() -> None:
     events = [event for event in events if event.executor == Answering(answer=raises)]
     assert [event.kind for event in events] == ["submitted", "started", "failed"]
     assert events[-1].execution is not None
-    assert isinstance(events[-1].execution.error, OSError)
+    assert str(events[-1].execution.error).startswith("OSError: ")
 
 
 def test_observers_are_told_of_what_was_cancelled(log: Log) -> None:
@@ -631,3 +634,23 @@ def test_the_journal_is_bounded_and_has_every_circuit() -> None:
         runtime().store.record(kept[0])
     assert len(runtime().store.entries()) == 10_000
     ct.shutdown()
+
+
+@pytest.mark.parametrize("parallel", ["thread", False])
+def test_a_callback_may_call_the_same_qelectron(parallel: Any) -> None:
+    """Whoever receives a result can use the lane that it came from."""
+
+    @ct.qelectron(executors=ct.executor.Simulator(parallel=parallel))
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def circuit(x: float) -> Any:
+        qml.RX(x, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    called: cf.Future[float] = cf.Future()
+
+    def again(future: cf.Future[float]) -> None:
+        later = circuit.run_later(future.result())
+        called.set_result(float(circuit(0.0)) + float(later.result(timeout=30)))
+
+    circuit.run_later(0.0).add_done_callback(again)
+    assert called.result(timeout=30) == pytest.approx(1 + np.cos(1.0))

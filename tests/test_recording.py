@@ -145,3 +145,22 @@ def test_the_self_check_notices_a_shared_queue(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(qml.QueuingManager, "_active_contexts", Shared())
     assert recording._check(qml.queuing) is not None
+
+
+def test_installing_while_recording_is_stopped() -> None:
+    """A QElectron made inside `stop_recording` works after it."""
+    program = """
+        import pennylane as qml
+        import qelectron_core as ct
+
+        def function(x):
+            qml.RX(x, wires=0)
+            return qml.expval(qml.PauliZ(0))
+
+        with qml.QueuingManager.stop_recording():
+            circuit = ct.qelectron(qml.QNode(function, qml.device("default.qubit")))
+        assert circuit(0.0) == circuit.run_later(0.0).result(timeout=60) == 1.0
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr

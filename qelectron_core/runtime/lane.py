@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
 from qelectron_core.contracts import Executor, Job, Outcome
-from qelectron_core.errors import ExecutorError
-from qelectron_core.events import Execution
+from qelectron_core.errors import ConfigError, ExecutorError
+from qelectron_core.events import EventKind, Execution
+from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime.task import Task
 from qelectron_core.runtime.workers import Workers
 
 _log: Final = logging.getLogger("qelectron")
-_job_numbers: Final = itertools.count(1)
 
 #: Called with a task and what became of it, in the thread that ran it.
-Report = Callable[[str, Task, Execution | None], None]
+Report = Callable[[EventKind, Task, Execution | None], None]
 
 
 class Lane:
@@ -41,13 +43,20 @@ class Lane:
             executor: The executor, adapted to the QNode's device.
             workers: Where jobs run.
             report: Called when a circuit starts, completes or fails.
+
+        Raises:
+            ConfigError: If the executor states limits that let nothing run.
         """
         self.executor = executor
+        self.origins: set[Executor] = set()
+        self._concurrency = _positive(executor, "concurrency")
+        self._limit = _positive(executor, "max_circuits_per_job")
         self._workers = workers
         self._report = report
         self._condition = threading.Condition()
         self._pending: deque[Task] = deque()
         self._running = 0
+        self._gathering = 0
         self._idle_resources: list[Any] = []
         self._closed = False
 
@@ -70,13 +79,14 @@ class Lane:
         own = jobs.pop(0) if idle and jobs else None
         self._start(jobs)
         if own is not None:
-            self._drain(own, keep_going=False)
+            self._run(own)
 
     def run_here(self, task: Task) -> None:
         """Run one task in this thread, beside whatever else the lane does."""
         with self._condition:
             self._running += 1
-        self._drain([task], keep_going=False)
+            self._gathering += task.gathers
+        self._run([task])
 
     def cancel(self, wanted: Callable[[Task], bool]) -> int:
         """Drop queued tasks, which end as cancelled; return how many."""
@@ -93,86 +103,87 @@ class Lane:
         """Cancel what is queued, wait for running jobs, free the resources."""
         self.cancel(lambda task: True)
         with self._condition:
-            self._condition.wait_for(lambda: not self._running, timeout_s)
             self._closed = True
+            self._condition.wait_for(lambda: not self._running, timeout_s)
             resources, self._idle_resources = self._idle_resources, []
         for resource in resources:
             self._discard(resource)
 
     def _take_jobs(self) -> list[list[Task]]:
-        jobs = []
-        while job := self._take_job():
+        idle = not self._running
+        jobs: list[list[Task]] = []
+        while True:
+            # An idle lane shares what there is among all jobs that may run. When one
+            # job of several ends, it takes only its own part of what has gathered.
+            free = self._concurrency - self._running
+            job = self._take_job(parts=free if idle else self._concurrency)
+            if not job:
+                return jobs
             jobs.append(job)
-        return jobs
 
-    def _take_job(self) -> list[Task]:
-        free = self.executor.concurrency - self._running
-        if not self._pending or free <= 0:
+    def _take_job(self, *, parts: int) -> list[Task]:
+        if not self._pending or self._running >= self._concurrency:
             return []
-        share = len(self._pending)
-        if share > 1 or self._running:
-            if not self.executor.gathers(self._pending[0].circuit):
-                share = -(-share // free)
-            elif self._running:
-                return []
-        limit = self.executor.max_circuits_per_job or share
+        share, gathers = len(self._pending), self._pending[0].gathers
+        if gathers and self._gathering:
+            return []
+        if not gathers:
+            share = -(-share // parts)
         self._running += 1
-        return self._pop_alike(min(share, limit))
+        self._gathering += gathers
+        return self._pop_alike(min(share, self._limit))
 
     def _pop_alike(self, at_most: int) -> list[Task]:
-        settings = self._pending[0].settings
+        first = self._pending[0]
         tasks: list[Task] = []
         while self._pending and len(tasks) < at_most:
-            if self._pending[0].settings != settings:
+            task = self._pending[0]
+            if (task.settings, task.gathers) != (first.settings, first.gathers):
                 break
             tasks.append(self._pending.popleft())
         return tasks
 
     def _start(self, jobs: Iterable[list[Task]]) -> None:
         for tasks in jobs:
-            self._workers.start(lambda tasks=tasks: self._drain(tasks))  # type: ignore[misc]
-
-    def _drain(self, tasks: list[Task], *, keep_going: bool = True) -> None:
-        while tasks:
-            try:
-                self._run(tasks)
-            except BaseException:
-                self._start(self._end_job())
-                raise
-            jobs = self._end_job()
-            tasks = jobs.pop(0) if keep_going and jobs else []
-            self._start(jobs)
-
-    def _end_job(self) -> list[list[Task]]:
-        with self._condition:
-            self._running -= 1
-            self._condition.notify_all()
-            return self._take_jobs()
+            self._workers.start(partial(self._run, tasks))
 
     def _run(self, tasks: list[Task]) -> None:
-        started_at = time.time()
-        runnable = []
-        for task in tasks:
-            if task.batch.start():
-                runnable.append(task)
-            else:
-                self._settle(task, CancelledError(), None, started_at)
-        if not runnable:
-            return
-        job_id = f"job-{next(_job_numbers)}"
+        """Run a job, let the next ones start, and only then hand out results.
+
+        Whoever receives a result may call this very lane again and wait for it,
+        so its place in the lane is given up first.
+        """
+        job_id, started_at = new_id("job"), time.time()
+        runnable = [task for task in tasks if task.batch.start()]
         for task in runnable:
             self._report("started", task, None)
-        outcomes = self._outcomes(job_id, runnable)
-        for task, outcome in zip(runnable, outcomes, strict=True):
-            self._settle(task, outcome, (job_id, len(runnable)), started_at)
+        outcomes: Sequence[Any] = [CancelledError()] * len(runnable)
+        try:
+            if runnable:
+                outcomes = self._outcomes(job_id, runnable)
+        finally:
+            self._start(self._end_job(tasks[0]))
+            job = (job_id, len(runnable))
+            settled: list[tuple[Task, Any, tuple[str, int] | None]]
+            settled = [(t, o, job) for t, o in zip(runnable, outcomes, strict=True)]
+            dropped = set(tasks).difference(runnable)
+            settled += [(task, CancelledError(), None) for task in dropped]
+            with ExitStack() as every:  # each is told, whatever another one raises
+                for task, outcome, where in reversed(settled):
+                    every.callback(self._settle, task, outcome, where, started_at)
+
+    def _end_job(self, one_of_it: Task) -> list[list[Task]]:
+        with self._condition:
+            self._running -= 1
+            self._gathering -= one_of_it.gathers
+            self._condition.notify_all()
+            return self._take_jobs()
 
     def _outcomes(self, job_id: str, tasks: list[Task]) -> Sequence[Any]:
         try:
             outcomes = self._run_job(job_id, tasks)
             return _checked(self.executor, outcomes, len(tasks))
         except KeyboardInterrupt:  # in a thread that runs its own circuits
-            for task in tasks:
-                self._settle(task, CancelledError(), None, time.time())
             raise
         except Exception as error:
             failure = error
@@ -224,7 +235,7 @@ class Lane:
         if isinstance(outcome, Outcome):
             outcome, metadata = outcome.value, dict(outcome.metadata)
         error = outcome if isinstance(outcome, BaseException) else None
-        if error is not None and job is not None and not _has_note(error, job[0]):
+        if isinstance(error, Exception) and job and not _has_note(error, job[0]):
             _note(
                 error, f"circuit {task.index} of its call, {job[0]}, {task.executor!r}"
             )
@@ -238,10 +249,20 @@ class Lane:
             started_at=started_at,
             finished_at=time.time(),
             metadata=metadata,
-            error=error,
+            error=None if error is None else f"{type(error).__name__}: {error}",
         )
         self._report("failed" if error else "completed", task, execution)
         task.resolve(outcome, execution)
+
+
+def _positive(executor: Executor, name: str) -> int:
+    value = getattr(executor, name)
+    if value is None:
+        return sys.maxsize
+    if value < 1:
+        message = f"{executor!r} says {name}={value!r}. Expected 1 or more."
+        raise ConfigError(message)
+    return int(value)
 
 
 def _make_job(job_id: str, tasks: list[Task], resource: Any) -> Job:

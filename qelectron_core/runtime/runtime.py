@@ -1,21 +1,23 @@
-"""The process's runtime: one lane per executor value, one journal, observers."""
+"""The process's runtime: one lane per executor value, and the journal."""
 
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
 
 from qelectron_core.cluster import QCluster
 from qelectron_core.contracts import Executor, Value
-from qelectron_core.events import Event, Execution, Observer
+from qelectron_core.events import EventKind, Execution, Observer
 from qelectron_core.registry import registry
 from qelectron_core.runtime.lane import Lane
+from qelectron_core.runtime.observers import Observers
 from qelectron_core.runtime.task import Task
 from qelectron_core.runtime.workers import Workers
 from qelectron_core.store import Entry, Store
@@ -30,32 +32,25 @@ class Runtime:
     """Everything that lives between calls."""
 
     def __init__(self) -> None:
-        """Make a runtime with the in-memory store and the installed observers."""
-        self.workers = Workers()
+        """Make a runtime without lanes, with the in-memory store."""
         self.store: Store = registry().resolve("store", "memory")()
-        self._observers: dict[str, Observer] = {}
+        self._workers = Workers()
         self._lanes: dict[Executor, Lane] = {}
-        self._origins: dict[Executor, set[Executor]] = {}
         self._lock = threading.Lock()
-        for name, registration in registry().registrations("observer").items():
-            self._observers[f"{name} ({registration.plugin})"] = registration.resolve()
+        self._closed = False
 
     def lane(self, task: Task) -> Lane:
         """Return the lane of a task's executor, made at first use."""
-        lane = self._lanes.get(task.bound)
-        if lane is None:
-            with self._lock:
-                lane = self._lanes.get(task.bound)
-                if lane is None:
-                    lane = Lane(task.bound, self.workers, self._report)
-                    self._lanes[task.bound] = lane
-                    self._origins.setdefault(task.executor, set()).add(task.bound)
+        lane = self._lanes.get(task.bound) or self._make_lane(task)
+        lane.origins.add(task.executor)
         return lane
 
-    def submitted(self, task: Task) -> None:
-        """Tell observers that a circuit was dispatched."""
-        if self._observers:
-            self._emit("submitted", task, None)
+    def _make_lane(self, task: Task) -> Lane:
+        with self._lock:
+            if not self._closed:
+                made = Lane(task.bound, self._workers, self._report)
+                return self._lanes.setdefault(task.bound, made)
+        return runtime().lane(task)  # shut down meanwhile; there is a new one
 
     def cancel(self, wanted: Callable[[Task], bool] = lambda task: True) -> int:
         """Cancel queued circuits; return how many."""
@@ -72,14 +67,12 @@ class Runtime:
         if isinstance(member, QCluster):
             for part in member.executors:
                 self.close(part)
-        elif isinstance(member, Executor):
-            self._close_executor(member)
-
-    def _close_executor(self, executor: Executor) -> None:
+            return
         with self._lock:
-            values = self._origins.pop(executor, set())
-            lanes = [self._lanes.pop(value) for value in values if value in self._lanes]
-        for lane in lanes:
+            closing = {k: v for k, v in self._lanes.items() if member in v.origins}
+            for bound in closing:
+                del self._lanes[bound]
+        for lane in closing.values():
             lane.close()
 
     def shutdown(self, timeout_s: float | None = None) -> None:
@@ -89,45 +82,24 @@ class Runtime:
             timeout_s: Longest wait for running jobs, in seconds; `None` waits
                 until they end.
         """
+        end = None if timeout_s is None else time.monotonic() + timeout_s
         with self._lock:
+            self._closed = True
             lanes = list(self._lanes.values())
             self._lanes.clear()
-            self._origins.clear()
         for lane in lanes:
             lane.cancel(lambda task: True)
         for lane in lanes:
-            lane.close(timeout_s)
+            lane.close(None if end is None else max(0.0, end - time.monotonic()))
         self.store.close()
 
-    @contextmanager
-    def observe(self, observer: Observer) -> Iterator[None]:
-        """Send events to an observer for the length of a `with` block."""
-        name = f"{getattr(observer, '__name__', observer)!s} {id(observer):x}"
-        self._observers = {**self._observers, name: observer}
-        try:
-            yield
-        finally:
-            rest = {k: v for k, v in self._observers.items() if k != name}
-            self._observers = rest
-
-    def _report(self, kind: Any, task: Task, execution: Execution | None) -> None:
+    def _report(self, kind: EventKind, task: Task, execution: Execution | None) -> None:
         if execution is not None:
             try:
                 self.store.record(Entry(task.batch.call_id, task.index, execution))
             except Exception:
                 _log.exception("the store failed to record a circuit; the run goes on")
-        if self._observers:
-            self._emit(kind, task, execution)
-
-    def _emit(self, kind: Any, task: Task, execution: Execution | None) -> None:
-        event = Event(
-            kind, task.batch.call_id, task.index, task.executor, time.time(), execution
-        )
-        for name, observer in self._observers.items():
-            try:
-                observer(event)
-            except Exception:
-                _log.exception("observer %s failed; the run goes on", name)
+        observers().tell(kind, task, execution)
 
 
 class _Holder:
@@ -184,7 +156,13 @@ def _at_exit() -> None:
     shutdown(EXIT_S)
 
 
-def observe(observer: Observer) -> Any:
+@functools.cache
+def observers() -> Observers:
+    """Return the process's observers."""
+    return Observers()
+
+
+def observe(observer: Observer) -> AbstractContextManager[None]:
     """Send events to an observer for the length of a `with` block.
 
     Args:
@@ -196,4 +174,4 @@ def observe(observer: Observer) -> Any:
         >>> with ct.observe(print):
         ...     pass
     """
-    return runtime().observe(observer)
+    return observers().observe(observer)

@@ -25,6 +25,7 @@ class Task:
         bound: The executor as it runs, adapted to the QNode's device.
         seed: Where its random numbers come from.
         settings: How to run it.
+        gathers: Whether it is better run with others than beside them.
         batch: The circuits dispatched together with it.
         index: Its position in the batch.
         submitted_at: Seconds since the epoch.
@@ -35,6 +36,7 @@ class Task:
     bound: Executor
     seed: Seed
     settings: Settings
+    gathers: bool
     batch: Batch
     index: int
     submitted_at: float

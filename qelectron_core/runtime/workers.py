@@ -33,13 +33,15 @@ class Workers:
         if inbox is not None:
             inbox.put(function)
             return
+        inbox = SimpleQueue()
+        inbox.put(function)
         name = f"qelectron-worker-{number}"
         threading.Thread(
-            target=self._work, args=(function,), name=name, daemon=True
+            target=self._work, args=(inbox,), name=name, daemon=True
         ).start()
 
-    def _work(self, function: Callable[[], None]) -> None:
-        inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    def _work(self, inbox: SimpleQueue[Callable[[], None]]) -> None:
+        function = inbox.get()
         while True:
             function()
             del function  # so that an idle thread keeps no circuit alive

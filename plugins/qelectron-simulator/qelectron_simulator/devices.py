@@ -105,11 +105,13 @@ class Probe:
         if circuit is not None and structure is None:
             return self._ask(method, circuit)
         key = (method, structure)
-        if key not in self._answers:
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._ask(method, circuit)
             if len(self._answers) > MAX_REMEMBERED:
                 self._answers.clear()
-            self._answers[key] = self._ask(method, circuit)
-        return self._answers[key]
+            self._answers[key] = answer
+        return answer
 
     def _ask(self, method: str, circuit: Any) -> bool:
         config = ExecutionConfig(gradient_method=method)

@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     from pennylane.transforms.core import CompilePipeline
 
 PARALLEL = ("thread", "process", False)
+# Wires up to which Python outweighs the arithmetic; a density matrix has twice the
+# dimensions of a state.
+_MOST_GATHERED = {
+    "default.qubit": MAX_WIRES,
+    "lightning.qubit": MAX_WIRES,
+    "default.mixed": MAX_WIRES // 2,
+}
 
 
 def _check_parallel(_: Any, __: Any, value: Any) -> None:
-    if value not in PARALLEL:
+    if not (value is False or (isinstance(value, str) and value in PARALLEL)):
         message = (
             f"parallel={value!r} is unknown. Expected 'thread', 'process' or False."
         )
@@ -105,9 +112,13 @@ class Simulator(Executor):
 
         Python runs one thread at a time, so beside each other they would only
         wait for each other; together they are prepared, and often run, as one.
+        Processes run side by side whatever they do, and of other devices it is
+        not known what they spend their time on.
         """
-        wires = self._spec.wires or circuit.wires
-        return len(wires) <= MAX_WIRES and not self._spec.is_shared
+        most = _MOST_GATHERED.get(probe(self._spec).device.name, 0)
+        if not most or self.parallel == "process" or self._spec.is_shared:
+            return False
+        return len(self._spec.wires or circuit.wires) <= most
 
     def open(self) -> Worker | ProcessWorker:
         """Make a worker."""

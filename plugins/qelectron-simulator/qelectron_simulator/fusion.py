@@ -119,3 +119,20 @@ def _fuse_operators(operators: Sequence[Any]) -> Any:
 def _item(values: Any, index: int) -> Any:
     item = values[index]
     return item.copy() if isinstance(item, np.ndarray) else item
+
+
+def in_type_of(models: Sequence[Any], result: Any) -> Any:
+    """Return a result of a fused run in the type that a single run returns.
+
+    Some devices return Python's numbers; taken out of an array they are NumPy's.
+
+    Args:
+        models: Results of single runs of the same structure; may be empty.
+        result: What `split` returned.
+    """
+    if not models:
+        return result
+    if isinstance(result, tuple) and isinstance(models[0], tuple):
+        pairs = zip(models[0], result, strict=True)
+        return tuple(in_type_of([model], part) for model, part in pairs)
+    return float(result) if type(models[0]) is float else result

@@ -68,7 +68,7 @@ class Worker:
         if len(rest) > 1 and not (alone and (structure, settings) in self._ready):
             fused = self._run_fused([circuit for circuit, _ in rest], settings)
             if fused is not None:
-                return done + fused
+                return done + [fusion.in_type_of(done, result) for result in fused]
         return done + [self._try(*pair, settings, structure) for pair in rest]
 
     def _groups(self, circuits: Sequence[QuantumScript], settings: Settings) -> Any:

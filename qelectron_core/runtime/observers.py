@@ -1,0 +1,68 @@
+"""Tells observers what happens; none of them can make a run fail."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from qelectron_core.events import Event, EventKind, Execution, Observer
+from qelectron_core.registry import Registration, registry
+
+if TYPE_CHECKING:
+    from qelectron_core.runtime.task import Task
+
+_log: Final = logging.getLogger("qelectron")
+
+
+class Observers:
+    """The observers of installed plugins, and those of `with` blocks."""
+
+    def __init__(self) -> None:
+        """Load the observers of plugins; one that does not load is logged."""
+        self._lock = threading.Lock()
+        installed = registry().registrations("observer").values()
+        loaded = [_load(registration) for registration in installed]
+        self._named: list[tuple[str, Observer]] = [item for item in loaded if item]
+
+    @contextmanager
+    def observe(self, observer: Observer) -> Iterator[None]:
+        """Tell one more observer, for the length of a `with` block."""
+        item = (str(getattr(observer, "__name__", observer)), observer)
+        with self._lock:
+            self._named = [*self._named, item]
+        try:
+            yield
+        finally:
+            with self._lock:
+                rest = self._named[:]
+                rest.reverse()
+                rest.remove(item)  # the innermost of several equal ones
+                rest.reverse()
+                self._named = rest
+
+    def tell(
+        self, kind: EventKind, task: Task, execution: Execution | None = None
+    ) -> None:
+        """Tell all observers of an event."""
+        if not self._named:
+            return
+        call_id = task.batch.call_id
+        event = Event(kind, call_id, task.index, task.executor, time.time(), execution)
+        for name, observer in self._named:
+            try:
+                observer(event)
+            except (Exception, SystemExit):
+                _log.exception("observer %s failed; the run goes on", name)
+
+
+def _load(registration: Registration) -> tuple[str, Any] | None:
+    name = f"{registration.name} of plugin {registration.plugin}"
+    try:
+        return name, registration.resolve()
+    except Exception:
+        _log.exception("observer %s did not load; the run goes on", name)
+        return None
