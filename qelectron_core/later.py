@@ -138,20 +138,22 @@ class Later:
         """Run now, with numbers; let PennyLane see the results afterwards."""
         numeric, _ = convert_to_numpy_parameters(tuple(circuits))
         settings = self._settings(circuits)
+        # In torch, whether gradients are recorded is a matter of the thread and of the
+        # moment; what counts is how it was when the call was made.
+        recording = partial(_recording_gradients, circuits, on=differentiated)
+        replay = partial(self._replay, circuits, recording)
         if differentiated:
-            self.future._in_caller = _Once(partial(self._replay_traced, circuits))
+            self.future._in_caller = _Once(replay)
             self._submit(numeric, settings, tuple)
         else:
-            self._submit(numeric, settings, partial(self._replay, circuits))
+            self._submit(numeric, settings, replay)
 
-    def _replay_traced(self, circuits: Circuits, results: Sequence[Result]) -> Any:
-        # Whoever asks first may do so where torch records nothing, to print it.
-        with _recording_gradients(circuits):
-            return self._replay(circuits, results)
-
-    def _replay(self, circuits: Circuits, results: Sequence[Result]) -> Any:
+    def _replay(
+        self, circuits: Circuits, recording: Any, results: Sequence[Result]
+    ) -> Any:
         device = _ReplayDevice(self._call.device, tuple(results))
-        return self._finish(_execute(self._call, circuits, device))
+        with recording():
+            return self._finish(_execute(self._call, circuits, device))
 
     def _submit(self, circuits: Circuits, settings: Settings, finish: Any) -> None:
         future = self.future
@@ -360,13 +362,15 @@ _CONVERTED: Final = (
 )
 
 
-def _recording_gradients(circuits: Circuits) -> AbstractContextManager[Any]:
-    """Have torch record, as it did when the call was made."""
+def _recording_gradients(
+    circuits: Circuits, *, on: bool
+) -> AbstractContextManager[Any]:
+    """Switch torch's recording of gradients on or off, if torch it is."""
     if qml.math.get_interface(*_parameters(circuits)) != "torch":
         return nullcontext()
     import torch
 
-    recording: AbstractContextManager[Any] = torch.enable_grad()
+    recording: AbstractContextManager[Any] = torch.set_grad_enabled(on)
     return recording
 
 

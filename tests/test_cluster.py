@@ -342,5 +342,9 @@ def test_members_must_agree_on_the_number_of_results() -> None:
     )
     for call in (circuit, circuit.run_later):
         with pytest.raises(ct.ConfigError, match="another number of results"):
-            for _ in range(2):
-                call()
+            call_twice(call)
+
+
+def call_twice(call: Any) -> None:
+    for _ in range(2):
+        call()
