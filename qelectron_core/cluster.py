@@ -18,9 +18,8 @@ Selector: TypeAlias = "Callable[[QuantumScript, Sequence[Member]], Member]"
 
 
 def _to_members(value: Any) -> tuple[Member, ...]:
-    if isinstance(value, (Executor, QCluster, str)):
-        value = (value,)
-    return tuple(to_member(item) for item in value)
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    return tuple(to_member(item) for item in (value if several else (value,)))
 
 
 def _check_selector(_: Any, __: Any, value: Any) -> None:
@@ -58,7 +57,8 @@ class QCluster(Value):
         """Refuse an empty cluster."""
         if not self.executors:
             raise ConfigError(
-                "a QCluster needs at least one executor; it was given none."
+                "a cluster needs at least one executor; it was given none. "
+                "Leave executors out for the default simulator."
             )
 
 

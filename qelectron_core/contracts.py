@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
@@ -63,6 +63,10 @@ class Settings:
     interface: str = "numpy"
 
 
+def _to_metadata(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(value)
+
+
 @attrs.frozen
 class Outcome:
     """A result together with what the executor knows about how it came about.
@@ -74,7 +78,7 @@ class Outcome:
     """
 
     value: Result
-    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_metadata)
 
 
 @attrs.frozen(eq=False)
@@ -131,9 +135,9 @@ class Seed:
 def _to_shots(value: Any) -> ShotsOption:
     if value is None or isinstance(value, str):
         return value  # type: ignore[return-value]  # validated by _check_shots
-    if hasattr(value, "__index__"):
+    if hasattr(value, "__index__") and not isinstance(value, bool):
         return int(value)
-    return tuple(value)
+    return tuple(value) if isinstance(value, Iterable) else value
 
 
 def _check_shots(_: Any, __: Any, value: Any) -> None:
@@ -152,11 +156,13 @@ def _is_shot_count(value: Any) -> bool:
     if isinstance(value, tuple):
         shots_and_copies = 2
         return len(value) == shots_and_copies and all(map(_is_shot_count, value))
-    return hasattr(value, "__index__") and int(value) > 0
+    is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
+    return is_integer and int(value) > 0
 
 
 def _check_seed(_: Any, __: Any, value: Any) -> None:
-    if value is None or (type(value) is int and value >= 0):
+    is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
+    if value is None or (is_integer and int(value) >= 0):
         return
     message = f"seed={value!r} is no seed. Expected an integer of 0 or more, or None."
     raise ConfigError(message)

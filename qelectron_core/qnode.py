@@ -237,7 +237,12 @@ def _arguments(iterables: tuple[Any, ...]) -> list[tuple[Any, ...]]:
                 f"circuit.map([0.1, 0.2]), not {item!r}."
             )
             raise TypeError(message)
-    return list(zip(*iterables, strict=True))
+    columns = [list(item) for item in iterables]
+    if len({len(column) for column in columns}) > 1:
+        lengths = ", ".join(str(len(column)) for column in columns)
+        message = f"map() takes iterables of equal length, not of lengths {lengths}."
+        raise ValueError(message)
+    return list(zip(*columns, strict=True))
 
 
 def _check_diff_method(qelectron: QElectron) -> None:

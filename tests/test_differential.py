@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import qelectron_core as ct
+from qelectron_core.structure import PLAIN_OPERATORS
 
 ANALYTIC = {
     "expval": lambda: qml.expval(qml.PauliZ(0)),
@@ -385,3 +386,65 @@ def test_random_samples_follow_the_exact_distribution(
     bound = 5 * np.sqrt(np.clip(exact * (1 - exact), 1e-12, None) / shots) + 5 / shots
     for found in (electron(x), electron.run_later(x).result(timeout=60)):
         assert np.all(np.abs(found - exact) <= bound)
+
+
+def fused_operators() -> list[Any]:
+    """Return every operator that is fused, with the numbers of wires to try."""
+    kinds = [kind for kind in PLAIN_OPERATORS if kind.num_params]
+    cases = [
+        (k, n) for k in kinds for n in ([k.num_wires] if k.num_wires else [1, 3, 4])
+    ]
+    return [
+        pytest.param(k, n, id=f"{k.__name__}-{n}") for k, n in sorted(cases, key=str)
+    ]
+
+
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+@pytest.mark.parametrize(("kind", "n_wires"), fused_operators())
+def test_every_operator_that_is_fused(kind: Any, n_wires: int, device: str) -> None:
+    """A `map` over each operator gives what the QNode gives, value by value."""
+    wires = range(n_wires)
+
+    @qml.qnode(qml.device(device, wires=4))
+    def qnode(x: float) -> Any:
+        for wire in range(4):
+            qml.RX(0.3 + x, wires=wire)
+        kind(*(x + 0.1 * n for n in range(kind.num_params)), wires=wires)
+        for wire in range(4):
+            qml.RY(0.7 * x, wires=wire)
+        return qml.expval(qml.PauliZ(0) @ qml.PauliX(1)), qml.probs(wires=range(4))
+
+    circuit = ct.qelectron(qnode)
+    for count in (2, 5, 20):
+        xs = [float(x) for x in np.linspace(0.1, 2.0, count)]
+        same(circuit.map(xs), [qnode(x) for x in xs])
+
+
+TEMPLATES: dict[str, Any] = {
+    "angles-x": lambda v: qml.AngleEmbedding(v[:3], wires=range(3)),
+    "angles-z": lambda v: qml.AngleEmbedding(v[:3], wires=range(3), rotation="Z"),
+    "basic": lambda v: qml.BasicEntanglerLayers(
+        v[:6].reshape(2, 3), wires=range(3), rotation=qml.RZ
+    ),
+    "strong": lambda v: qml.StronglyEntanglingLayers(
+        v.reshape(2, 3, 3), wires=range(3), ranges=(2, 1), imprimitive=qml.CZ
+    ),
+}
+
+
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_template_that_is_fused(name: str, device: str) -> None:
+    """Templates keep their settings when they are run over arrays."""
+
+    @qml.qnode(qml.device(device, wires=3))
+    def qnode(values: Any) -> Any:
+        for wire in range(3):
+            qml.Hadamard(wire)
+        TEMPLATES[name](values)
+        qml.IsingXX(values[0], wires=[0, 2])
+        return qml.expval(qml.PauliX(0) @ qml.PauliX(2)), qml.var(qml.PauliY(1))
+
+    rng = np.random.default_rng(1)
+    values = [rng.uniform(0, 3, 18) for _ in range(5)]
+    same(ct.qelectron(qnode).map(values), [qnode(value) for value in values])

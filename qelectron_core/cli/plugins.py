@@ -43,9 +43,9 @@ def _as_json(plugin: Plugin) -> dict[str, Any]:
 def _table(installed: tuple[Plugin, ...]) -> Table:
     from rich.table import Table
 
-    table = Table("plugin", "distribution", box=None, padding=(0, 2, 0, 0))
-    # Whatever the width, nothing is cut off.
-    table.add_column("offers", overflow="fold")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("plugin", "distribution", "offers"):
+        table.add_column(heading, overflow="fold")  # nothing is cut off
     for plugin in installed:
         distribution = f"{plugin.distribution} {plugin.version}"
         table.add_row(plugin.name, distribution, _offers(plugin))

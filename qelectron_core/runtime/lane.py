@@ -259,10 +259,10 @@ def _positive(executor: Executor, name: str) -> int:
     value = getattr(executor, name)
     if value is None:
         return sys.maxsize
-    if value < 1:
+    if not isinstance(value, int) or value < 1:
         message = f"{executor!r} says {name}={value!r}. Expected 1 or more."
         raise ConfigError(message)
-    return int(value)
+    return value
 
 
 def _make_job(job_id: str, tasks: list[Task], resource: Any) -> Job:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import pennylane as qml
-from pennylane.ops.functions import bind_new_parameters
 from pennylane.ops.qubit.attributes import supports_broadcasting
 from pennylane.tape import QuantumScript
 
@@ -20,8 +19,8 @@ MAX_WIRES: Final = 10
 MAX_AMPLITUDES: Final = 2**20
 
 # With the dimensions of their weights, which they index from the last axis.
-# PennyLane does not list them among those that support broadcasting.
 _BROADCASTING_TEMPLATES: Final = {
+    qml.AngleEmbedding: 1,
     qml.BasicEntanglerLayers: 2,
     qml.StronglyEntanglingLayers: 3,
 }
@@ -113,7 +112,18 @@ def _fuse_operators(operators: Sequence[Any]) -> Any:
     columns = list(zip(*(op.data for op in operators), strict=True))
     if all(np.array_equal(value, column[0]) for column in columns for value in column):
         return first
-    return bind_new_parameters(first, [np.stack(column) for column in columns])
+    # Built anew: a copy would keep what PennyLane has worked out of a single operator.
+    stacked = [np.stack(column) for column in columns]
+    return type(first)(*stacked, wires=first.wires, **_settings(first))
+
+
+def _settings(op: Any) -> dict[str, Any]:
+    """Return the arguments that an operator needs besides parameters and wires."""
+    if isinstance(
+        op, qml.AngleEmbedding
+    ):  # which keeps the class, and takes its letter
+        return {"rotation": op.hyperparameters["rotation"].__name__[-1]}
+    return dict(op.hyperparameters) if type(op) in _BROADCASTING_TEMPLATES else {}
 
 
 def _item(values: Any, index: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,8 @@ from qelectron_core import Result, Seed, Settings
 from qelectron_core.structure import structure_of
 from qelectron_simulator import fusion
 from qelectron_simulator.devices import MAX_REMEMBERED, DeviceSpec, Shared, probe
+
+_log = logging.getLogger("qelectron")
 
 #: Devices whose preprocessing depends on nothing but a circuit's structure.
 _BY_STRUCTURE = ("default.qubit", "lightning.qubit")
@@ -91,6 +94,7 @@ class Worker:
             result = self._run_one(self._device, fused, settings, structure_of(fused))
             return fusion.split(result, circuits)
         except Exception:
+            _log.debug("circuits run one by one, not as one", exc_info=True)
             return None
 
     def _try(
