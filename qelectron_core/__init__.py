@@ -144,6 +144,9 @@ def _from_plugin(name: str) -> Any:
     try:
         return registry().resolve("name", name)
     except UnknownNameError:
-        hint = install_hint(name) or suggest(name, __all__)
+        if name in registry().registrations("executor"):
+            hint = f" It is ct.executor.{name}."
+        else:
+            hint = install_hint(name) or suggest(name, __all__)
         message = f"qelectron_core has no attribute {name!r}.{hint}"
         raise AttributeError(message) from None

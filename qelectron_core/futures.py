@@ -214,10 +214,13 @@ class _Bar:
     """A rich progress bar over a known number of calls."""
 
     def __init__(self, total: int) -> None:
+        from rich.console import Console
         from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
         columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
-        self._progress = Progress(*columns, TimeRemainingColumn())
+        # Not where results are printed, which may go to a file.
+        console = Console(stderr=True)
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=console)
         self._task = self._progress.add_task("circuits", total=total)
 
     def __enter__(self) -> Callable[[], None]:

@@ -423,13 +423,13 @@ def test_gather_and_map_show_progress(capsys: pytest.CaptureFixture[str]) -> Non
     circuit = make(ct.executor.Echo(value=0.5))
     futures = [circuit.run_later(0.1) for _ in range(7)]
     assert ct.gather(futures, progress=True) == [0.5] * 7
-    assert "7/7" in capsys.readouterr().out
+    assert "7/7" in capsys.readouterr().err
     assert circuit.map([0.1] * 5, progress=True) == [0.5] * 5
-    assert "5/5" in capsys.readouterr().out
+    assert "5/5" in capsys.readouterr().err
     assert len(list(ct.as_completed(futures, progress=True))) == 7
-    assert "7/7" in capsys.readouterr().out
+    assert "7/7" in capsys.readouterr().err
     ct.gather(futures)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_map_wants_arguments_of_equal_length() -> None:
