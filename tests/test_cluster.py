@@ -122,7 +122,7 @@ def test_misspelt_options_of_a_cluster() -> None:
     [[FIRST, SECOND], ct.executors.QCluster([FIRST, SECOND], selector="cyclic")],
     ids=["list", "cluster"],
 )
-def test_the_order_of_the_seed_documents_example(executors: Any) -> None:
+def test_the_order_of_covalents_example(executors: Any) -> None:
     circuit = make(executors)
     events: list[ct.Event] = []
     with ct.observe(events.append):

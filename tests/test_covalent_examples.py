@@ -1,4 +1,4 @@
-"""The examples of the document that users were given, with only the import changed.
+"""The examples of Covalent's page on Quantum Electrons, with only the import changed.
 
 The blocks stand here word for word. What the document leaves open around them (a
 device, a body for `...`, some numbers) is put into the namespace they run in. Left
