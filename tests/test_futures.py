@@ -437,7 +437,7 @@ def test_map_wants_arguments_of_equal_length() -> None:
     assert circuit.map([]) == []
     with pytest.raises(TypeError, match="at least one iterable"):
         circuit.map()
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="equal length, not of lengths 2, 0"):
         circuit.map([0.1, 0.2], [])
 
 
