@@ -241,7 +241,7 @@ def test_every_worker_has_a_resource_of_its_own(log: Log) -> None:
     futures = [circuit.run_later(0.1) for _ in range(10)]
     log.opened.set()
     ct.gather(first, *futures)
-    assert 1 < len(log.opens) <= 3
+    assert 1 <= len(log.opens) <= 3  # an idle one is used again
     ct.shutdown()
     assert sorted(map(id, log.closes)) == sorted(map(id, log.opens))
 
