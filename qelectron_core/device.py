@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 import pennylane as qml
 from pennylane.devices import Device, ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking, single_tape_support
@@ -102,9 +104,9 @@ class QElectronDevice(Device):
         if method is None:
             return config
         if method == _NO_DERIVATIVE:
-            return _replace(config, gradient_method=None, use_device_gradient=False)
+            return replace(config, gradient_method=None, use_device_gradient=False)
         on_execution = config.grad_on_execution
-        return _replace(
+        return replace(
             config,
             gradient_method=method,
             use_device_gradient=True,
@@ -236,12 +238,6 @@ def _offers(executor: Executor, method: str, circuit: QuantumScript | None) -> b
     return executor.supports_derivatives(method, circuit)
 
 
-def _replace(config: ExecutionConfig, **changes: Any) -> ExecutionConfig:
-    import dataclasses
-
-    return dataclasses.replace(config, **changes)
-
-
 #: Tells apart devices that share a JAX key, which cannot be drawn from in place.
 _keyed_devices = Counter()
 
@@ -253,8 +249,6 @@ def _entropy(device: Device) -> int:
     execution configuration. One number is drawn from it, so that two QElectrons
     on one device do not see the same shot noise.
     """
-    import numpy as np
-
     options = device.setup_execution_config(ExecutionConfig()).device_options
     if options.get("prng_key") is not None:
         key = np.asarray(options["prng_key"]).tobytes()

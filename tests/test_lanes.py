@@ -654,3 +654,16 @@ def test_a_callback_may_call_the_same_qelectron(parallel: Any) -> None:
 
     circuit.run_later(0.0).add_done_callback(again)
     assert called.result(timeout=30) == pytest.approx(1 + np.cos(1.0))
+
+
+def test_ctrl_c_before_a_job_runs_leaves_the_lane_working() -> None:
+    """An interrupt at any moment of a plain call gives the lane's place back."""
+    circuit = make(ct.executor.Echo(value=0.5))
+
+    def interrupt(event: ct.Event) -> None:
+        if event.kind == "started":
+            raise KeyboardInterrupt
+
+    with ct.observe(interrupt), pytest.raises(KeyboardInterrupt):
+        circuit(0.1)
+    assert circuit.run_later(0.1).result(DEADLINE_S) == 0.5

@@ -154,16 +154,19 @@ class Lane:
         so its place in the lane is given up first.
         """
         job_id, started_at = new_id("job"), time.time()
-        runnable = [task for task in tasks if task.batch.start()]
-        for task in runnable:
-            self._report("started", task, None)
-        outcomes: Sequence[Any] = [CancelledError()] * len(runnable)
+        runnable: list[Task] = []
+        outcomes: Sequence[Any] = ()
         try:
+            for task in tasks:
+                if task.batch.start():
+                    runnable.append(task)
+                    self._report("started", task, None)
             if runnable:
                 outcomes = self._outcomes(job_id, runnable)
         finally:
             self._start(self._end_job(tasks[0]))
             job = (job_id, len(runnable))
+            outcomes = outcomes or [CancelledError()] * len(runnable)
             settled: list[tuple[Task, Any, tuple[str, int] | None]]
             settled = [(t, o, job) for t, o in zip(runnable, outcomes, strict=True)]
             dropped = set(tasks).difference(runnable)
