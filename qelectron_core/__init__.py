@@ -8,11 +8,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qelectron_core.cluster import QCluster, Selector
+    from qelectron_core.cluster import Failover, QCluster, Selector, refusal
     from qelectron_core.contracts import (
         Capabilities,
         Executor,
         Job,
+        Limits,
         Outcome,
         Result,
         Seed,
@@ -21,18 +22,33 @@ if TYPE_CHECKING:
     from qelectron_core.errors import (
         ConfigError,
         ExecutorError,
+        ExecutorTimeoutError,
+        JobCancelledError,
+        JobFailedError,
         PluginLoadError,
         QElectronError,
+        RateLimitError,
         SelectorError,
+        TransientError,
+        UnknownJobError,
         UnknownNameError,
+        UnsettledJobError,
     )
     from qelectron_core.events import Event, Execution, Observer
     from qelectron_core.futures import QFuture, as_completed, gather
     from qelectron_core.hookspecs import Register, hookimpl
     from qelectron_core.qnode import QElectron, qelectron
     from qelectron_core.registry import Namespace
-    from qelectron_core.runtime import observe, shutdown
-    from qelectron_core.store import Entry, Store
+    from qelectron_core.remote import (
+        Handle,
+        Polling,
+        RemoteExecutor,
+        State,
+        Status,
+        retry_after_s,
+    )
+    from qelectron_core.runtime import Load, load, observe, shutdown
+    from qelectron_core.store import Entry, Intent, Store
 
     executor: Namespace
     executors: Namespace
@@ -41,20 +57,29 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "cluster": ("QCluster", "Selector"),
+    "cluster": ("Failover", "QCluster", "Selector", "refusal"),
     "errors": (
         "ConfigError",
         "ExecutorError",
+        "ExecutorTimeoutError",
+        "JobCancelledError",
+        "JobCancelledError",
+        "JobFailedError",
         "PluginLoadError",
         "QElectronError",
+        "RateLimitError",
         "SelectorError",
+        "TransientError",
+        "UnknownJobError",
         "UnknownNameError",
+        "UnsettledJobError",
     ),
     "events": ("Event", "Execution", "Observer"),
     "contracts": (
         "Capabilities",
         "Executor",
         "Job",
+        "Limits",
         "Outcome",
         "Result",
         "Seed",
@@ -63,8 +88,16 @@ _MODULES = {
     "futures": ("QFuture", "as_completed", "gather"),
     "hookspecs": ("Register", "hookimpl"),
     "qnode": ("QElectron", "qelectron"),
-    "runtime": ("observe", "shutdown"),
-    "store": ("Entry", "Store"),
+    "remote": (
+        "Handle",
+        "Polling",
+        "RemoteExecutor",
+        "State",
+        "Status",
+        "retry_after_s",
+    ),
+    "runtime": ("Load", "load", "observe", "shutdown"),
+    "store": ("Entry", "Intent", "Store"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _NAMESPACES = {"executor": "executor", "executors": "executor", "selector": "selector"}
@@ -77,29 +110,48 @@ __all__ = [
     "Execution",
     "Executor",
     "ExecutorError",
+    "ExecutorTimeoutError",
+    "Failover",
+    "Handle",
+    "Intent",
     "Job",
+    "JobCancelledError",
+    "JobFailedError",
+    "Limits",
+    "Load",
     "Observer",
     "Outcome",
     "PluginLoadError",
+    "Polling",
     "QCluster",
     "QElectron",
     "QElectronError",
     "QFuture",
+    "RateLimitError",
     "Register",
+    "RemoteExecutor",
     "Result",
     "Seed",
     "Selector",
     "SelectorError",
     "Settings",
+    "State",
+    "Status",
     "Store",
+    "TransientError",
+    "UnknownJobError",
     "UnknownNameError",
+    "UnsettledJobError",
     "as_completed",
     "executor",
     "executors",
     "gather",
     "hookimpl",
+    "load",
     "observe",
     "qelectron",
+    "refusal",
+    "retry_after_s",
     "selector",
     "shutdown",
 ]

@@ -14,3 +14,11 @@ def qelectron_register_commands(register: Register) -> None:
     """Offer the core's own sub-commands."""
     register("plugins", "qelectron_core.cli.plugins:plugins")
     register("demo", "qelectron_core.cli.demo:demo")
+    register("check", "qelectron_core.cli.check:check")
+    register("new-plugin", "qelectron_core.cli.new_plugin:new_plugin")
+
+
+@hookimpl
+def qelectron_register_executors(register: Register) -> None:
+    """Offer the cloud to test against."""
+    register("FakeCloud", "qelectron_core.testing.fakecloud:FakeCloud")

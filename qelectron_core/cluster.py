@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
@@ -32,6 +32,37 @@ def _check_selector(_: Any, __: Any, value: Any) -> None:
 
 
 @attrs.frozen
+class Failover:
+    """When a failing member of a cluster is left out, and for how long.
+
+    Attributes:
+        after: Jobs that must fail one after the other.
+        pause_s: Seconds until it is tried again, with one circuit.
+    """
+
+    after: int = attrs.field(default=3, validator=attrs.validators.ge(1))
+    pause_s: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
+
+
+def _to_failover(value: Any) -> Any:
+    return (Failover() if value else None) if isinstance(value, bool) else value
+
+
+def _check_failover(_: Any, __: Any, value: Any) -> None:
+    if value is not None and not isinstance(value, Failover):
+        message = (
+            f"failover={value!r} is unknown. Expected True, False or a ct.Failover."
+        )
+        raise ConfigError(message)
+
+
+def _check_per(_: Any, __: Any, value: Any) -> None:
+    if value not in ("circuit", "call"):
+        message = f"per={value!r} is unknown. Expected 'circuit' or 'call'."
+        raise ConfigError(message)
+
+
+@attrs.frozen
 class QCluster(Value):
     """Executors that share the circuits of a QElectron.
 
@@ -39,6 +70,10 @@ class QCluster(Value):
         executors: Members, at least one; a member may itself be a cluster.
         selector: Name of an installed selector, or any callable
             `(circuit, executors)` that returns one of the executors.
+        per: `"circuit"` asks the selector for each circuit; `"call"` once for all
+            circuits of a call or of a gradient, which then share an executor.
+        failover: Whether a circuit that fails is sent to another member, and one
+            that keeps failing left out for a while; a `Failover` says how long.
 
     Raises:
         ConfigError: If there is no executor, or the selector is not one.
@@ -52,6 +87,12 @@ class QCluster(Value):
 
     executors: tuple[Member, ...] = attrs.field(converter=_to_members)
     selector: str | Selector = attrs.field(default="cyclic", validator=_check_selector)
+    per: Literal["circuit", "call"] = attrs.field(
+        default="circuit", kw_only=True, validator=_check_per
+    )
+    failover: Failover | None = attrs.field(
+        default=None, kw_only=True, converter=_to_failover, validator=_check_failover
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse an empty cluster."""
@@ -95,6 +136,28 @@ def to_member(value: Any) -> Member:
         "ct.executor.Simulator(), a list of executors, a ct.QCluster, or a name."
     )
     raise ConfigError(message)
+
+
+def refusal(member: Member, circuit: QuantumScript) -> str | None:
+    """Return why a member of a cluster cannot run a circuit, or `None` if it can.
+
+    What a selector asks. An executor's own shots count before the circuit's; a
+    cluster can run what one of its members can.
+    """
+    if isinstance(member, QCluster):
+        reasons = [refusal(part, circuit) for part in member.executors]
+        return None if None in reasons else reasons[0]
+    if member.shots != "qnode":
+        circuit = with_shots(circuit, member.shots)
+    return member.refuse(circuit)
+
+
+def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:
+    """Return the circuit with these shots; the same one if it has them already."""
+    from pennylane.measurements import Shots
+
+    wanted = Shots(shots)
+    return circuit if circuit.shots == wanted else circuit.copy(shots=wanted)
 
 
 def _require_value(executor: Executor) -> None:

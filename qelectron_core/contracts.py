@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
 
-from qelectron_core.errors import ConfigError, check_options
+from qelectron_core.errors import ConfigError, ExecutorError, check_options
 
 if TYPE_CHECKING:
     from pennylane.devices import Device
@@ -23,6 +24,18 @@ Result: TypeAlias = Any
 ShotsOption: TypeAlias = int | Sequence[int] | Literal["qnode"] | None
 
 
+def _check_limit(_: Any, attribute: Any, value: Any) -> None:
+    if value is not None and not (_is_integer(value) and int(value) > 0):
+        message = (
+            f"{attribute.name}={value!r} is no limit. Expected 1 or more, or None."
+        )
+        raise ConfigError(message)
+
+
+def _is_integer(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
 @attrs.frozen
 class Capabilities:
     """What an executor promises; the conformance kit tests every promise.
@@ -33,12 +46,62 @@ class Capabilities:
         seeded: Equal seeds give equal samples.
         in_process: Runs in this process, so that a circuit may carry tensors of
             a machine-learning interface and be differentiated through.
+        broadcasting: Takes circuits whose parameters are arrays of values. For
+            executors that do not, the core takes such circuits apart.
+        computes: Its results are the circuit's. False for a double that answers
+            without computing, such as `Echo`.
+        max_wires: Most wires that a circuit may have; `None` means any number.
+        measurements: Class names of the measurements it takes, as in
+            `frozenset({"ExpectationMP"})`; `None` means all.
     """
 
     exact: bool = True
     samples: bool = True
     seeded: bool = False
     in_process: bool = False
+    broadcasting: bool = False
+    computes: bool = True
+    max_wires: int | None = None
+    measurements: frozenset[str] | None = None
+
+    def refuse(self, circuit: QuantumScript) -> str | None:
+        """Return why a circuit cannot be run with these, or `None` if it can."""
+        shots = circuit.shots.total_shots
+        if shots and not self.samples:
+            return f"{shots} shots were asked for, and it gives exact results only"
+        if not shots and not self.exact:
+            return "exact results were asked for, and it takes finite shots only"
+        wires = len(circuit.wires)
+        if self.max_wires is not None and wires > self.max_wires:
+            return f"the circuit has {wires} wires, and it takes {self.max_wires}"
+        if self.measurements is None:
+            return None
+        names = {type(measurement).__name__ for measurement in circuit.measurements}
+        unknown = ", ".join(sorted(names - self.measurements))
+        return f"it does not take the measurement {unknown}" if unknown else None
+
+
+@attrs.frozen
+class Limits:
+    """The most that one job may hold; `None` means any number.
+
+    Circuits that exceed a limit together are split into several jobs.
+
+    Attributes:
+        circuits_per_job: Circuits.
+        shots_per_job: Shots of all circuits together.
+        payload_bytes_per_job: Bytes of all circuits together, as counted by
+            `Executor.payload_bytes`.
+
+    Raises:
+        ConfigError: If a limit lets nothing through.
+    """
+
+    circuits_per_job: int | None = attrs.field(default=None, validator=_check_limit)
+    shots_per_job: int | None = attrs.field(default=None, validator=_check_limit)
+    payload_bytes_per_job: int | None = attrs.field(
+        default=None, validator=_check_limit
+    )
 
 
 @attrs.frozen
@@ -135,7 +198,7 @@ class Seed:
 def _to_shots(value: Any) -> ShotsOption:
     if value is None or isinstance(value, str):
         return value  # type: ignore[return-value]  # validated by _check_shots
-    if hasattr(value, "__index__") and not isinstance(value, bool):
+    if _is_integer(value):
         return int(value)
     return tuple(value) if isinstance(value, Iterable) else value
 
@@ -156,16 +219,32 @@ def _is_shot_count(value: Any) -> bool:
     if isinstance(value, tuple):
         shots_and_copies = 2
         return len(value) == shots_and_copies and all(map(_is_shot_count, value))
-    is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
-    return is_integer and int(value) > 0
+    return _is_integer(value) and int(value) > 0
 
 
 def _check_seed(_: Any, __: Any, value: Any) -> None:
-    is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
-    if value is None or (is_integer and int(value) >= 0):
+    if value is None or (_is_integer(value) and int(value) >= 0):
         return
     message = f"seed={value!r} is no seed. Expected an integer of 0 or more, or None."
     raise ConfigError(message)
+
+
+def _check_retries(_: Any, __: Any, value: Any) -> None:
+    if not (_is_integer(value) and int(value) >= 0):
+        message = f"retries={value!r} is no number of repetitions. Expected 0 or more."
+        raise ConfigError(message)
+
+
+def _check_timeout(_: Any, __: Any, value: Any) -> None:
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and 0 < value < math.inf):
+        message = (
+            f"timeout_s={value!r} is no time. Expected seconds above 0, or None to "
+            "wait as long as it takes."
+        )
+        raise ConfigError(message)
 
 
 class Value:
@@ -180,6 +259,21 @@ class Value:
             check_options(cls.__name__, options, fields)
         return super().__new__(cls)
 
+    def __init_subclass__(cls) -> None:
+        """Keep the inherited `__repr__`: attrs only replaces one that is not own."""
+        super().__init_subclass__()
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """Show the options that were given, and no secret ones."""
+        shown = (
+            f"{field.alias}={_shown(field, getattr(self, field.name))}"
+            for field in attrs.fields(type(self))  # type: ignore[arg-type]  # a base
+            if field.repr is not False and not _is_default(self, field)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def __enter__(self) -> Self:
         """Use it for the length of a `with` block."""
         return self
@@ -189,6 +283,17 @@ class Value:
         from qelectron_core.runtime import runtime
 
         runtime().close(self)
+
+
+def _shown(field: attrs.Attribute[Any], value: Any) -> str:
+    return field.repr(value) if callable(field.repr) else repr(value)
+
+
+def _is_default(instance: Value, field: attrs.Attribute[Any]) -> bool:
+    default: Any = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class
+        default = default.factory(*([instance] if default.takes_self else []))
+    return bool(getattr(instance, field.name) == default)
 
 
 @attrs.frozen
@@ -205,6 +310,11 @@ class Executor(Value):
         seed: Seeds the samples, from the first circuit of each QElectron on, so
             that two QElectrons with equal seeds see equal shot noise; `None`
             follows the seed of the QNode's device.
+        retries: How many times a circuit that failed is run again, each time
+            after a longer pause, before its error is final.
+        timeout_s: Longest time that a job may take, in seconds from its start (for
+            a remote one from its submission) until its results are there; `None`
+            waits as long as it takes.
 
     Example:
         >>> @attrs.frozen
@@ -212,17 +322,19 @@ class Executor(Value):
         ...     def run(self, job):
         ...         return [0.0 for circuit in job.circuits]
         >>> Zero(shots=10)
-        Zero(shots=10, seed=None)
+        Zero(shots=10)
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
-    #: Most circuits that one job may hold; `None` means any number.
-    max_circuits_per_job: ClassVar[int | None] = None
 
     shots: ShotsOption = attrs.field(
         default="qnode", kw_only=True, converter=_to_shots, validator=_check_shots
     )
     seed: int | None = attrs.field(default=None, kw_only=True, validator=_check_seed)
+    retries: int = attrs.field(default=0, kw_only=True, validator=_check_retries)
+    timeout_s: float | None = attrs.field(
+        default=None, kw_only=True, validator=_check_timeout
+    )
 
     def run(self, job: Job) -> Sequence[Result | Outcome | Exception]:
         """Run a job and return one entry per circuit, in order.
@@ -238,12 +350,44 @@ class Executor(Value):
         Raises:
             Exception: If the whole job failed; every circuit of it then fails.
         """
-        raise NotImplementedError
+        message = (
+            f"executor class {type(self).__name__!r} has no run(). Implement "
+            "run(job), which returns one result per circuit of the job."
+        )
+        raise ExecutorError(message)
 
     @property
-    def concurrency(self) -> int:
-        """How many jobs may run at once, at least 1."""
+    def concurrency(self) -> int | None:
+        """How many jobs may run at once, at least 1; `None` means any number."""
         return 1
+
+    @property
+    def limits(self) -> Limits:
+        """The most that one job may hold."""
+        return Limits()
+
+    def refuse(self, circuit: QuantumScript) -> str | None:
+        """Return why this executor cannot run a circuit, or `None` if it can.
+
+        Asked before anything is sent, and by selectors. Extend it where the
+        capabilities do not say all:
+        `return super().refuse(circuit) or (... if ... else None)`.
+
+        Args:
+            circuit: The circuit with the shots it would be run with.
+        """
+        return self.capabilities.refuse(circuit)
+
+    def payload_bytes(self, circuit: QuantumScript) -> int:
+        """Return how many bytes a circuit adds to a request; a rough guess.
+
+        Asked only where `limits` has `payload_bytes_per_job`.
+        """
+        parameters = circuit.get_parameters(trainable_only=False)
+        numbers = sum(getattr(value, "size", 1) for value in parameters)
+        return 64 * (1 + len(circuit.operations) + len(circuit.measurements)) + (
+            16 * numbers
+        )
 
     def gathers(self, circuit: QuantumScript) -> bool:
         """Tell whether a circuit is better run with others than beside them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ from pennylane.exceptions import DeviceError
 from pennylane.measurements import MeasurementTransform
 from pennylane.transforms.core import CompilePipeline
 
-from qelectron_core.cluster import Member, to_member
+from qelectron_core.cluster import Member, to_member, with_shots
 from qelectron_core.contracts import Executor, Settings
-from qelectron_core.dispatcher import Counter, Dispatcher, with_shots
+from qelectron_core.dispatcher import Counter, Dispatcher
 from qelectron_core.recording import install
 from qelectron_core.router import make_route
 
@@ -67,6 +67,7 @@ class QElectronDevice(Device):
             DEFAULT_EXECUTOR if executors is None else executors
         )
         self.dispatcher = Dispatcher(make_route(self.member, device), _entropy(device))
+        self._expansion = _expansion(self.executors)
 
     @property
     def name(self) -> str:
@@ -137,7 +138,22 @@ class QElectronDevice(Device):
     ) -> Sequence[Result]:
         """Run circuits and return their results in order."""
         settings = settings_of(execution_config or ExecutionConfig())
-        return tuple(self.dispatcher.run(circuits, settings))
+        expanded, merge = self.expand(circuits)
+        return tuple(merge(tuple(self.dispatcher.run(expanded, settings))))
+
+    def expand(
+        self, circuits: Sequence[QuantumScript]
+    ) -> tuple[Sequence[QuantumScript], Callable[[Sequence[Result]], Any]]:
+        """Take circuits with arrays of parameters apart, for executors that must.
+
+        Returns:
+            The circuits to run, and what makes of their results those of the
+            circuits that were given.
+        """
+        if self._expansion is None or all(c.batch_size is None for c in circuits):
+            return circuits, _same
+        expanded, merge = self._expansion(tuple(circuits))
+        return expanded, merge
 
     def execute_and_compute_derivatives(
         self, circuits: Any, execution_config: ExecutionConfig | None = None
@@ -195,6 +211,16 @@ def refuse_live_measurements(circuit: QuantumScript) -> Any:
 
 def _is_own(measurement: Any) -> bool:
     return type(measurement).__module__.startswith("pennylane.measurements.")
+
+
+def _expansion(executors: Sequence[Executor]) -> CompilePipeline | None:
+    if all(executor.capabilities.broadcasting for executor in executors):
+        return None
+    return CompilePipeline(qml.transforms.broadcast_expand)
+
+
+def _same(results: Sequence[Result]) -> Sequence[Result]:
+    return results
 
 
 def _first(results: Sequence[Result]) -> Result:

@@ -10,18 +10,24 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qelectron_core.contracts import Executor, Seed, Settings
+import attrs
+
+from qelectron_core.cluster import with_shots
+from qelectron_core.contracts import Seed, Settings
 from qelectron_core.errors import ConfigError
 from qelectron_core.ids import new_id
 from qelectron_core.recording import install
-from qelectron_core.router import AnyRoute
-from qelectron_core.runtime import observers, runtime
+from qelectron_core.recovery import is_executors, may_fail_over, pause_before_retry
+from qelectron_core.router import AnyRoute, Choices, Route
+from qelectron_core.runtime import runtime
+from qelectron_core.runtime.remote_lane import RemoteLane
 from qelectron_core.runtime.task import Batch, Task
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
     from qelectron_core.contracts import Result
+    from qelectron_core.events import Execution
 
 
 class Dispatcher:
@@ -44,12 +50,36 @@ class Dispatcher:
     def tasks(
         self, circuits: Iterable[QuantumScript], settings: Settings, batch: Batch
     ) -> list[Task]:
-        """Choose an executor and a seed for each circuit, in their order."""
-        now = time.time()
-        return [
-            self._task(circuit, settings, batch, index, now)
-            for index, circuit in enumerate(circuits)
-        ]
+        """Choose an executor and a seed for each circuit, in their order.
+
+        Raises:
+            ConfigError: If the executor chosen for a circuit cannot run it.
+            SelectorError: If a selector fails.
+        """
+        now, call = time.time(), Choices()
+        tasks: list[Task] = []
+        try:
+            for index, circuit in enumerate(circuits):
+                route, ready = self._choose(circuit, call)
+                task = Task(
+                    circuit=ready,
+                    requested=circuit,
+                    route=route,
+                    seed=self._seed(route, self._dispatched.next()),
+                    settings=settings,
+                    gathers=bool(route.bound.gathers(ready)),
+                    batch=batch,
+                    index=index,
+                    submitted_at=now,
+                    sink=self,
+                )
+                runtime().chosen(route)
+                tasks.append(task)
+        except BaseException:
+            for task in tasks:
+                runtime().loads.remove(task.executor)
+            raise
+        return tasks
 
     def run(
         self, circuits: Sequence[QuantumScript], settings: Settings
@@ -79,53 +109,100 @@ class Dispatcher:
             raise
         return batch
 
-    def _task(
+    def ended(self, task: Task, outcome: Any, execution: Execution) -> None:
+        """Take what became of a circuit: try again, or hand it over."""
+        current = runtime()
+        current.loads.remove(task.executor)
+        error = outcome if isinstance(outcome, Exception) else None
+        if task.route.clusters:
+            current.learned(task, execution, failed=is_executors(error))
+        following = None
+        if error is not None and not task.batch.cancelled:
+            following = self._following(task, error, execution)
+        if following is not None:
+            current.report("retried", task, execution)
+            current.resubmit(*following)
+            return
+        failed = isinstance(outcome, BaseException)
+        current.report("failed" if failed else "completed", task, execution)
+        task.resolve(outcome, execution)
+
+    def _choose(
         self,
         circuit: QuantumScript,
-        settings: Settings,
-        batch: Batch,
-        index: int,
-        now: float,
+        call: Choices | None = None,
+        tried: tuple[Route, ...] = (),
+    ) -> tuple[Route, QuantumScript]:
+        """Choose a route, and return the circuit with the executor's own shots.
+
+        In a cluster with failover, a member that cannot run it is passed over.
+        """
+        while True:
+            route = self.route.choose(circuit, call, tried)
+            ready = _with_own_shots(circuit, route)
+            reason = route.bound.refuse(ready)
+            if reason is None:
+                return route, ready
+            tried = (*tried, route)
+            if not self.route.is_open(tried):
+                raise ConfigError(_refusal(route, reason))
+            call = None
+
+    def _seed(self, route: Route, ordinal: int) -> Seed:
+        own = route.bound.seed
+        return Seed(self._entropy if own is None else own, ordinal)
+
+    def _following(
+        self, task: Task, error: Exception, execution: Execution
+    ) -> tuple[Task, float] | None:
+        """Return the next attempt and the seconds until it starts, if there is one."""
+        try:
+            pause_s = pause_before_retry(task, error)
+            if pause_s is not None:
+                again = self._again(task, execution, task.route, task.circuit)
+                return again, pause_s
+            tried = (*task.tried, task.route)
+            if not may_fail_over(error) or not self.route.is_open(tried):
+                return None
+            route, ready = self._choose(task.requested, None, tried)
+        except Exception as failure:
+            error.add_note(f"and no other executor was tried: {failure}")
+            return None
+        return attrs.evolve(
+            self._again(task, execution, route, ready), tried=tried
+        ), 0.0
+
+    def _again(
+        self, task: Task, execution: Execution, route: Route, circuit: QuantumScript
     ) -> Task:
-        route = self.route.choose(circuit)
-        bound = route.bound
-        if bound.shots != "qnode":
-            circuit = _with_own_shots(circuit, bound.shots, route.member)
-        _check_capabilities(route.member, circuit)
-        entropy = self._entropy if bound.seed is None else bound.seed
-        seed = Seed(entropy, self._dispatched.next())
-        return Task(
+        runtime().chosen(route)
+        return attrs.evolve(
+            task,
             circuit=circuit,
-            executor=route.member,
-            bound=bound,
-            seed=seed,
-            settings=settings,
-            gathers=bool(bound.gathers(circuit)),
-            batch=batch,
-            index=index,
-            submitted_at=now,
+            route=route,
+            seed=self._seed(route, task.seed.ordinal),
+            gathers=bool(route.bound.gathers(circuit)),
+            submitted_at=time.time(),
+            earlier=(*task.earlier, execution),
         )
 
 
-def _check_capabilities(executor: Executor, circuit: QuantumScript) -> None:
-    able = executor.capabilities
-    if able.samples if circuit.shots else able.exact:
-        return
-    wanted = f"{circuit.shots.total_shots} shots" if circuit.shots else "exact results"
-    offered = "finite shots" if able.samples else "exact results"
-    message = (
-        f"{executor!r} cannot give {wanted}, only {offered}. Set shots with "
-        "qml.set_shots, or shots= on the executor."
+def _refusal(route: Route, reason: str) -> str:
+    return (
+        f"{route.member!r} cannot run this circuit: {reason}. Choose another executor, "
+        "or set its shots with qml.set_shots or shots=."
     )
-    raise ConfigError(message)
 
 
-def _with_own_shots(circuit: QuantumScript, shots: Any, executor: Executor) -> Any:
+def _with_own_shots(circuit: QuantumScript, route: Route) -> Any:
+    shots = route.bound.shots
+    if shots == "qnode":
+        return circuit
     changed = with_shots(circuit, shots)
     if _n_results(changed) == _n_results(circuit):
         return changed
     message = (
-        f"{executor!r} asks for another number of results than the rest of its "
+        f"{route.member!r} asks for another number of results than the rest of its "
         f"cluster or the circuit: {changed.shots} instead of {circuit.shots}. Give all "
         "executors the same shot vector, or set it with qml.set_shots."
     )
@@ -135,14 +212,6 @@ def _with_own_shots(circuit: QuantumScript, shots: Any, executor: Executor) -> A
 def _n_results(circuit: QuantumScript) -> int | None:
     shots = circuit.shots
     return shots.num_copies if shots.has_partitioned_shots else None
-
-
-def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:
-    """Return the circuit with these shots; the same one if it has them already."""
-    from pennylane.measurements import Shots
-
-    wanted = Shots(shots)
-    return circuit if circuit.shots == wanted else circuit.copy(shots=wanted)
 
 
 def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
@@ -156,7 +225,7 @@ def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
     current = runtime()
     by_lane: dict[Any, list[Task]] = {}
     for task in tasks:
-        observers().tell("submitted", task)
+        current.report("submitted", task)
         by_lane.setdefault(current.lane(task), []).append(task)
     *others, last = by_lane.items() if by_lane else [(None, [])]
     for lane, lane_tasks in others:
@@ -169,11 +238,34 @@ def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
         enter(lane_tasks)
 
 
+def attach(tasks: Sequence[Task], handle: str) -> None:
+    """Take the results of tasks from a job that their executor's vendor has.
+
+    Raises:
+        ConfigError: If they do not all belong to one remote executor.
+    """
+    current = runtime()
+    lanes = {current.lane(task) for task in tasks}
+    lane = lanes.pop() if len(lanes) == 1 else None
+    if not isinstance(lane, RemoteLane):
+        for task in tasks:
+            current.loads.remove(task.executor)
+        message = (
+            f"there is no job {handle!r} to attach to: the circuits of this call do "
+            "not run on one remote executor. Use the executor that the job was "
+            "submitted with, and no cluster."
+        )
+        raise ConfigError(message)
+    for task in tasks:
+        current.report("submitted", task)
+    lane.attach(tasks, handle)
+
+
 def run_here(tasks: Iterable[Task]) -> None:
     """Run tasks one by one in this thread."""
     current = runtime()
     for task in tasks:
-        observers().tell("submitted", task)
+        current.report("submitted", task)
         current.lane(task).run_here(task)
 
 

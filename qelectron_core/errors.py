@@ -27,6 +27,52 @@ class ExecutorError(QElectronError):
     """An executor broke its contract or could not run a circuit."""
 
 
+class ExecutorTimeoutError(ExecutorError, TimeoutError):
+    """A job did not end within its executor's `timeout_s`."""
+
+
+class TransientError(ExecutorError):
+    """A vendor cannot answer now, and took nothing; asking again is safe.
+
+    Raised by the methods of remote executors. From `submit` it asserts that no
+    job was accepted.
+
+    Attributes:
+        retry_after_s: Seconds that the vendor asked to wait, or `None`.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return str(self.args[0])
+
+
+class RateLimitError(TransientError):
+    """A vendor got too many requests; all of its account's requests then wait."""
+
+
+class JobFailedError(ExecutorError):
+    """A vendor says that a job failed."""
+
+
+class JobCancelledError(JobFailedError):
+    """A job was cancelled at the vendor, not by this program; never retried."""
+
+
+class UnsettledJobError(ExecutorError):
+    """It is not known how a remote job ended, or whether it was accepted.
+
+    Never retried and never sent elsewhere: the job may run, and cost, already.
+    """
+
+
+class UnknownJobError(UnsettledJobError):
+    """A vendor knows no job by this handle."""
+
+
 class SelectorError(QElectronError):
     """A selector failed or chose something that is not in its cluster."""
 

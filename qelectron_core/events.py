@@ -12,18 +12,22 @@ from qelectron_core.contracts import Executor
 
 @attrs.frozen(eq=False)
 class Execution:
-    """Where, when and how one circuit ran.
+    """Where, when and how one circuit ran: one attempt of it.
 
     Attributes:
         executor: Executor that ran it, as the user wrote it.
         job_id: Job it was part of.
         job_size: Number of circuits in that job.
         shots: Total shots, or `None` for an exact result.
-        submitted_at: When it was dispatched, in seconds since the epoch.
+        submitted_at: When this attempt was dispatched, in seconds since the epoch.
         started_at: When its job started, in seconds since the epoch.
         finished_at: When its job ended, in seconds since the epoch.
         metadata: What the executor told about it.
         error: Type and message of the exception it ended in, or `None`.
+        attempt: 1 for the first attempt, 2 for the next …
+        earlier: Earlier attempts of the same circuit, the first one first.
+        handle: What a remote vendor calls the job, or `None`.
+        cost_usd: Its part of the job's price in US dollars, or `None` if unknown.
     """
 
     executor: Executor
@@ -35,6 +39,10 @@ class Execution:
     finished_at: float
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     error: str | None = None
+    attempt: int = 1
+    earlier: tuple[Execution, ...] = ()
+    handle: str | None = None
+    cost_usd: float | None = None
 
     @property
     def waited_s(self) -> float:
@@ -47,20 +55,31 @@ class Execution:
         return self.finished_at - self.started_at
 
 
-EventKind: TypeAlias = Literal["submitted", "started", "completed", "failed", "cached"]
+#: What may happen to a circuit.
+CircuitEventKind: TypeAlias = Literal[
+    "submitted", "started", "retried", "completed", "failed", "cached"
+]
+#: What may happen to an executor of a cluster with failover.
+ExecutorEventKind: TypeAlias = Literal["suspended", "resumed"]
+EventKind: TypeAlias = CircuitEventKind | ExecutorEventKind
 
 
 @attrs.frozen
 class Event:
-    """One thing that happened to one circuit.
+    """One thing that happened to one circuit, or to an executor.
 
     Attributes:
-        kind: What happened.
-        call_id: Id of the call that the circuit belongs to (`future.id`).
-        index: Position of the circuit among those of the call.
-        executor: Executor chosen for it, as the user wrote it.
+        kind: What happened. To a circuit: `"submitted"` to its executor, `"started"`,
+            `"retried"` (this attempt failed and another one follows), `"completed"`,
+            `"failed"`, `"cached"`. To an executor: `"suspended"` (it kept failing and
+            is left out for a while: its circuit breaker opened) and `"resumed"`.
+        call_id: Id of the call that the circuit belongs to (`future.id`); empty if
+            it happened to an executor.
+        index: Position of the circuit among those of the call; -1 if it happened to
+            an executor.
+        executor: The executor, as the user wrote it.
         at: When, in seconds since the epoch.
-        execution: The full record, once completed or failed.
+        execution: The full record, once completed, failed or retried.
     """
 
     kind: EventKind

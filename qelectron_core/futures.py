@@ -102,9 +102,11 @@ class QFuture(cf.Future[Any]):
         except cf.CancelledError:
             self._dropped()
         except BaseException as error:
-            self.set_exception(error)
+            if self._start():  # a remote call can be cancelled until it is done
+                self.set_exception(error)
         else:
-            self.set_result(value)
+            if self._start():
+                self.set_result(value)
 
     def _dropped(self) -> None:
         # Its circuits were cancelled under it, by Ctrl-C or shutdown.
@@ -149,16 +151,20 @@ def gather(
     *futures: cf.Future[Any] | Iterable[cf.Future[Any]],
     timeout: float | None = None,
     progress: bool = False,
+    return_exceptions: bool = False,
 ) -> list[Any]:
     """Wait for futures and return their results, in the order given.
 
-    If one fails, those still queued are cancelled and its error is raised.
+    If one fails, those still queued are cancelled and its error is raised, unless
+    exceptions are asked for.
 
     Args:
         *futures: Futures, or one list of them.
         timeout: Longest wait for all of them, in seconds; those still queued are
             then cancelled.
         progress: Whether to show a progress bar.
+        return_exceptions: Whether a future that fails, or is cancelled, has its
+            exception in the place of its result.
 
     Raises:
         TypeError: If something is not a future.
@@ -172,10 +178,20 @@ def gather(
     flat = [future for item in futures for future in _futures_in(item)]
     try:
         for future in as_completed(set(flat), timeout=timeout, progress=progress):
-            future.result()  # raises the first error, whatever its place
-        return [future.result() for future in flat]
+            if not return_exceptions:
+                future.result()  # raises the first error, whatever its place
+        return [_outcome(future, as_value=return_exceptions) for future in flat]
     except BaseException:
         cancel_all(flat)
+        raise
+
+
+def _outcome(future: cf.Future[Any], *, as_value: bool) -> Any:
+    try:
+        return future.result()
+    except Exception as error:
+        if as_value:
+            return error
         raise
 
 

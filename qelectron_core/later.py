@@ -25,7 +25,7 @@ from pennylane.transforms import convert_to_numpy_parameters
 from qelectron_core import outputs
 from qelectron_core.contracts import Settings
 from qelectron_core.device import QElectronDevice, settings_of
-from qelectron_core.dispatcher import submit
+from qelectron_core.dispatcher import attach, submit
 from qelectron_core.futures import QFuture
 from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
@@ -67,6 +67,10 @@ class Later:
     def send(self) -> None:
         """Dispatch the circuits."""
         submit(self.tasks)
+
+    def attach(self, handle: str) -> None:
+        """Take the results of the circuits from a job that the vendor has."""
+        attach(self.tasks, handle)
 
     @staticmethod
     def send_all(calls: Iterable[Later]) -> None:
@@ -156,11 +160,14 @@ class Later:
             return self._finish(_execute(self._call, circuits, device))
 
     def _submit(self, circuits: Circuits, settings: Settings, finish: Any) -> None:
-        future = self.future
+        future, device = self.future, self._call.device
+        expanded, merge = device.expand(circuits)
+        if expanded is not circuits:
+            finish = _merged(merge, finish)
         on_done = partial(_finish_future, future, finish)
-        batch = Batch(future.id, len(circuits), on_done, future._start)
+        batch = Batch(future.id, len(expanded), on_done, future._start)
         future._batch = batch
-        self.tasks = self._call.device.dispatcher.tasks(circuits, settings, batch)
+        self.tasks = device.dispatcher.tasks(expanded, settings, batch)
 
     def _settings(self, circuits: Circuits) -> Settings:
         """Let PennyLane settle how mid-circuit measurements are executed."""
@@ -208,6 +215,11 @@ class Later:
 def _finish_future(future: QFuture, finish: Any, batch: Batch) -> None:
     with pennylane_code():
         future._finish(batch, finish)
+
+
+def _merged(merge: Any, finish: Any) -> Any:
+    """Return what puts the results of expanded circuits together before `finish`."""
+    return lambda results: finish(tuple(merge(tuple(results))))
 
 
 def _execute(call: QElectron, circuits: Circuits, device: Device) -> Sequence[Result]:
@@ -289,7 +301,8 @@ class _CallDevice(_Delegate):
         self.compute_derivatives = self._derivatives
 
     def execute(self, circuits: Any, execution_config: Any = None) -> Any:
-        return tuple(self._run(circuits, settings_of(execution_config)))
+        expanded, merge = self._device.expand(circuits)
+        return tuple(merge(tuple(self._run(expanded, settings_of(execution_config)))))
 
     def _with_derivatives(self, circuits: Any, execution_config: Any = None) -> Any:
         settings = attrs.evolve(settings_of(execution_config), derivatives=True)

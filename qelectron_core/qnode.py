@@ -8,8 +8,8 @@ from typing import Any, overload
 
 import pennylane as qml
 
+from qelectron_core.cluster import with_shots
 from qelectron_core.device import QElectronDevice
-from qelectron_core.dispatcher import with_shots
 from qelectron_core.errors import ConfigError, check_options
 from qelectron_core.futures import QFuture, cancel_all, gather
 from qelectron_core.later import Later
@@ -81,13 +81,40 @@ class QElectron(qml.QNode):
         later.send()
         return later.future
 
-    def map(self, *iterables: Iterable[Any], progress: bool = False) -> list[Any]:
+    def attach(self, handle: str, /, *args: Any, **kwargs: Any) -> QFuture:
+        """Take the result of a call from a job that was submitted earlier.
+
+        For a job of this call alone, on one remote executor, whose handle is known
+        from `future.executions[0].handle`, from an error, or from the vendor. The
+        circuits are built again to make sense of its results; nothing is submitted.
+
+        Args:
+            handle: What the vendor calls the job.
+            *args: The arguments of the call.
+            **kwargs: The keyword arguments of the call.
+
+        Raises:
+            ConfigError: If the circuits do not run on one remote executor.
+        """
+        _refuse_capture()
+        later = Later(copy.copy(self), args, kwargs)
+        later.attach(handle)
+        return later.future
+
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        progress: bool = False,
+        return_exceptions: bool = False,
+    ) -> list[Any]:
         """Call once per item, all at the same time.
 
         Args:
             *iterables: Arguments of the calls, one iterable per parameter, as
                 for the built-in `map`; they must be of equal length.
             progress: Whether to show a progress bar.
+            return_exceptions: Whether a call that fails has its exception in the
+                place of its result, instead of ending all others.
 
         Returns:
             One result per call, in order.
@@ -108,7 +135,7 @@ class QElectron(qml.QNode):
         except BaseException:
             cancel_all(futures)
             raise
-        return gather(futures, progress=progress)
+        return gather(futures, progress=progress, return_exceptions=return_exceptions)
 
     def construct(self, args: Any, kwargs: Any) -> Any:
         """Build the circuit of a call, with the shots that the executors ask for."""

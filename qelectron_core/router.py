@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qelectron_core.cluster import Member, QCluster
 from qelectron_core.contracts import Executor
 from qelectron_core.errors import SelectorError
 from qelectron_core.registry import registry
+from qelectron_core.runtime import runtime
 
 if TYPE_CHECKING:
     from pennylane.devices import Device
     from pennylane.tape import QuantumScript
+
+    from qelectron_core.events import Execution
 
 
 class Route:
@@ -22,17 +25,42 @@ class Route:
     Attributes:
         member: The executor as the user wrote it.
         bound: The same, adapted to the QNode's device.
+        clusters: The clusters it is in, the outermost first.
     """
 
-    def __init__(self, member: Executor, device: Device) -> None:
+    def __init__(
+        self,
+        member: Executor,
+        device: Device,
+        clusters: tuple[ClusterRoute, ...] = (),
+    ) -> None:
         """Adapt an executor to a QNode's device."""
         self.member = member
         self.bound = member.for_device(device)
+        self.clusters = clusters
 
-    def choose(self, circuit: QuantumScript) -> Route:
+    def choose(
+        self,
+        circuit: QuantumScript,
+        call: Choices | None = None,
+        tried: Collection[Route] = (),
+    ) -> Route:
         """Return itself: there is nothing to choose."""
-        del circuit
+        del circuit, call, tried
         return self
+
+    def learn(self, circuit: QuantumScript, execution: Execution) -> None:
+        """Tell the selectors that led here what became of a circuit."""
+        for cluster in self.clusters:
+            cluster.learn(circuit, execution)
+
+    def is_open(self, tried: Collection[Route]) -> bool:
+        """Tell whether it has not been tried."""
+        return self not in tried
+
+    def is_suspended(self) -> bool:
+        """Tell whether it is to be left out for now: it kept failing."""
+        return False
 
     def __iter__(self) -> Iterator[Route]:
         """Iterate over the one route."""
@@ -46,42 +74,102 @@ class ClusterRoute:
     executor for each of them.
     """
 
-    def __init__(self, cluster: QCluster, device: Device) -> None:
+    def __init__(
+        self,
+        cluster: QCluster,
+        device: Device,
+        clusters: tuple[ClusterRoute, ...] = (),
+    ) -> None:
         """Adapt the members and make the selector."""
         self.member = cluster
-        self._children = [make_route(member, device) for member in cluster.executors]
+        within = (*clusters, self)
+        self._children = [make_route(m, device, within) for m in cluster.executors]
         self._selector = _make_selector(cluster.selector)
 
-    def choose(self, circuit: QuantumScript) -> Route:
+    def choose(
+        self,
+        circuit: QuantumScript,
+        call: Choices | None = None,
+        tried: Collection[Route] = (),
+    ) -> Route:
         """Ask the selector for the executor of one circuit.
+
+        Args:
+            circuit: The circuit.
+            call: What was chosen for the circuits of its call so far.
+            tried: Where the circuit has failed already.
 
         Raises:
             SelectorError: If the selector fails or returns what is not a member.
         """
-        members = list(self.member.executors)
+        if call is None or self.member.per == "circuit":
+            return self._select(circuit, tried).choose(circuit, call, tried)
+        if self not in call:
+            call[self] = self._select(circuit, tried)
+        return call[self].choose(circuit, call, tried)
+
+    def learn(self, circuit: QuantumScript, execution: Execution) -> None:
+        """Tell the selector what became of a circuit.
+
+        Raises:
+            Exception: What the selector raises.
+        """
+        if hasattr(self._selector, "learn"):
+            self._selector.learn(circuit, execution)
+
+    def is_open(self, tried: Collection[Route]) -> bool:
+        """Tell whether a circuit that was tried there may be sent to a member."""
+        if self.member.failover is None:
+            return not any(route in tried for route in self)
+        return any(child.is_open(tried) for child in self._children)
+
+    def is_suspended(self) -> bool:
+        """Tell whether all members are to be left out for now."""
+        return all(map(self._is_suspended, self._children))
+
+    def __iter__(self) -> Iterator[Route]:
+        """Iterate over the routes to all executors, nested ones included."""
+        return itertools.chain.from_iterable(self._children)
+
+    def _select(self, circuit: QuantumScript, tried: Collection[Route]) -> AnyRoute:
+        offered = self._offered(tried)
+        members = [child.member for child in offered]
         try:
             picked = self._selector(circuit, members)
+        except SelectorError:
+            raise
         except Exception as error:
             message = (
                 f"selector {self._name()} failed: {type(error).__name__}: {error}. "
                 "It is called with (circuit, executors) and must return one executor."
             )
             raise SelectorError(message) from error
-        return self._child(picked).choose(circuit)
+        return self._child(picked, offered)
 
-    def __iter__(self) -> Iterator[Route]:
-        """Iterate over the routes to all executors, nested ones included."""
-        return itertools.chain.from_iterable(self._children)
+    def _offered(self, tried: Collection[Route]) -> list[AnyRoute]:
+        """Return the members that the selector may choose from.
 
-    def _child(self, picked: Any) -> AnyRoute:
+        Members that keep failing are left out, unless no other is left.
+        """
+        if self.member.failover is None:
+            return self._children
+        candidates = [child for child in self._children if child.is_open(tried)]
+        return [c for c in candidates if not self._is_suspended(c)] or candidates
+
+    def _is_suspended(self, child: AnyRoute) -> bool:
+        if isinstance(child, Route) and self.member.failover is not None:
+            return runtime().breakers.of(child.member, self.member.failover).is_open()
+        return child.is_suspended()
+
+    def _child(self, picked: Any, offered: list[AnyRoute]) -> AnyRoute:
         for same in (lambda member: member is picked, lambda member: member == picked):
-            for child in self._children:
+            for child in offered:
                 if same(child.member):
                     return child
         message = (
             f"selector {self._name()} returned {picked!r}, which is not in the "
             "cluster. Expected one of the executors it was given: "
-            f"{list(self.member.executors)!r}"
+            f"{[child.member for child in offered]!r}"
         )
         raise SelectorError(message)
 
@@ -90,14 +178,18 @@ class ClusterRoute:
         return repr(getattr(selector, "__name__", selector))
 
 
-AnyRoute = Route | ClusterRoute
+AnyRoute: TypeAlias = Route | ClusterRoute
+#: Which member each cluster with `per="call"` chose for the circuits of one call.
+Choices: TypeAlias = dict[ClusterRoute, AnyRoute]
 
 
-def make_route(member: Member, device: Device) -> AnyRoute:
+def make_route(
+    member: Member, device: Device, clusters: tuple[ClusterRoute, ...] = ()
+) -> AnyRoute:
     """Return the route for what a user gave as executors."""
     if isinstance(member, QCluster):
-        return ClusterRoute(member, device)
-    return Route(member, device)
+        return ClusterRoute(member, device, clusters)
+    return Route(member, device, clusters)
 
 
 def _make_selector(selector: Any) -> Any:

@@ -66,7 +66,9 @@ class Logged(Executor):
 
 @attrs.frozen
 class Limited(Logged):
-    max_circuits_per_job: ClassVar[int | None] = 4
+    @property
+    def limits(self) -> ct.Limits:
+        return ct.Limits(circuits_per_job=4)
 
 
 @attrs.frozen

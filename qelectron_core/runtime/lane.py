@@ -5,26 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
-from qelectron_core.contracts import Executor, Job, Outcome
-from qelectron_core.errors import ConfigError, ExecutorError
-from qelectron_core.events import EventKind, Execution
+from qelectron_core.contracts import Executor, Job
+from qelectron_core.errors import ConfigError, ExecutorError, ExecutorTimeoutError
 from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
-from qelectron_core.runtime.task import Task
-from qelectron_core.runtime.workers import Workers
+from qelectron_core.runtime.loop import Timer
+from qelectron_core.runtime.pending import Pending
+from qelectron_core.runtime.services import Report, Services
+from qelectron_core.runtime.task import Ran, Task, note_job, settle
 
 _log: Final = logging.getLogger("qelectron")
-
-#: Called with a task and what became of it, in the thread that ran it.
-Report = Callable[[EventKind, Task, Execution | None], None]
 
 
 class Lane:
@@ -36,25 +32,24 @@ class Lane:
     and they share what has gathered.
     """
 
-    def __init__(self, executor: Executor, workers: Workers, report: Report) -> None:
+    def __init__(self, executor: Executor, services: Services) -> None:
         """Make an idle lane.
 
         Args:
             executor: The executor, adapted to the QNode's device.
-            workers: Where jobs run.
-            report: Called when a circuit starts, completes or fails.
+            services: What all lanes share.
 
         Raises:
             ConfigError: If the executor states limits that let nothing run.
         """
         self.executor = executor
         self.origins: set[Executor] = set()
-        self._concurrency = _positive(executor, "concurrency")
-        self._limit = _positive(executor, "max_circuits_per_job")
-        self._workers = workers
-        self._report = report
+        self._concurrency = jobs_at_once(executor)
+        self._workers = services.workers
+        self._loop = services.loop
+        self._report = services.report
         self._condition = threading.Condition()
-        self._pending: deque[Task] = deque()
+        self._pending = Pending(executor)
         self._running = 0
         self._gathering = 0
         self._idle_resources: list[Any] = []
@@ -63,20 +58,22 @@ class Lane:
     def submit(self, tasks: Iterable[Task]) -> None:
         """Queue tasks and start what can start, on worker threads."""
         with self._condition:
-            self._pending.extend(tasks)
+            self._pending.add(tasks)
             jobs = self._take_jobs()
         self._start(jobs)
 
     def submit_here(self, tasks: Sequence[Task]) -> None:
         """Queue tasks and run the first job of an idle lane in this thread.
 
-        For callers that are going to wait anyway: it saves the way to a worker.
+        For callers that are going to wait anyway: it saves the way to a worker. A
+        job whose time is limited runs on one, because a caller can leave it there.
         """
         with self._condition:
             idle = not self._pending and not self._running
-            self._pending.extend(tasks)
+            self._pending.add(tasks)
             jobs = self._take_jobs()
-        own = jobs.pop(0) if idle and jobs else None
+        here = idle and jobs and self.executor.timeout_s is None
+        own = jobs.pop(0) if here else None
         self._start(jobs)
         if own is not None:
             self._run(own)
@@ -91,12 +88,9 @@ class Lane:
     def cancel(self, wanted: Callable[[Task], bool]) -> int:
         """Drop queued tasks, which end as cancelled; return how many."""
         with self._condition:
-            dropped = [task for task in self._pending if wanted(task)]
-            if dropped:
-                kept = [task for task in self._pending if not wanted(task)]
-                self._pending = deque(kept)
+            dropped = self._pending.drop(wanted)
         for task in dropped:
-            self._settle(task, CancelledError(), None, time.time())
+            settle(task, CancelledError(), Ran())
         return len(dropped)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -122,26 +116,17 @@ class Lane:
             jobs.append(job)
 
     def _take_job(self, *, parts: int) -> list[Task]:
-        if not self._pending or self._running >= self._concurrency:
+        first = self._pending.first()
+        if first is None or self._running >= self._concurrency:
             return []
-        share, gathers = len(self._pending), self._pending[0].gathers
+        share, gathers = len(self._pending), first.gathers
         if gathers and self._gathering:
             return []
         if not gathers:
             share = -(-share // parts)
         self._running += 1
         self._gathering += gathers
-        return self._pop_alike(min(share, self._limit))
-
-    def _pop_alike(self, at_most: int) -> list[Task]:
-        first = self._pending[0]
-        tasks: list[Task] = []
-        while self._pending and len(tasks) < at_most:
-            task = self._pending[0]
-            if (task.settings, task.gathers) != (first.settings, first.gathers):
-                break
-            tasks.append(self._pending.popleft())
-        return tasks
+        return self._pending.take(share)
 
     def _start(self, jobs: Iterable[list[Task]]) -> None:
         for tasks in jobs:
@@ -153,27 +138,45 @@ class Lane:
         Whoever receives a result may call this very lane again and wait for it,
         so its place in the lane is given up first.
         """
-        job_id, started_at = new_id("job"), time.time()
-        runnable: list[Task] = []
+        job = _RunningJob(tasks)
+        timer = self._watch(job)
         outcomes: Sequence[Any] = ()
         try:
-            for task in tasks:
-                if task.batch.start():
-                    runnable.append(task)
-                    self._report("started", task, None)
-            if runnable:
-                outcomes = self._outcomes(job_id, runnable)
+            job.start(self._report)
+            if job.runnable:
+                outcomes = self._outcomes(job)
         finally:
-            self._start(self._end_job(tasks[0]))
-            job = (job_id, len(runnable))
-            outcomes = outcomes or [CancelledError()] * len(runnable)
-            settled: list[tuple[Task, Any, tuple[str, int] | None]]
-            settled = [(t, o, job) for t, o in zip(runnable, outcomes, strict=True)]
-            dropped = set(tasks).difference(runnable)
-            settled += [(task, CancelledError(), None) for task in dropped]
-            with ExitStack() as every:  # each is told, whatever another one raises
-                for task, outcome, where in reversed(settled):
-                    every.callback(self._settle, task, outcome, where, started_at)
+            if timer is not None:
+                timer.cancel()
+            self._finish(job, outcomes or [CancelledError()] * len(job.runnable))
+
+    def _watch(self, job: _RunningJob) -> Timer | None:
+        limit = self.executor.timeout_s
+        if limit is None:
+            return None
+        expire = partial(self._loop.on_worker, partial(self._expire, job))
+        return self._loop.later(limit, expire)
+
+    def _expire(self, job: _RunningJob) -> None:
+        """End a job whose time is over; what it still computes is dropped."""
+        message = (
+            f"{self.executor!r} did not finish {job.ran.job_id} within "
+            f"{self.executor.timeout_s:g} s. Its result will be dropped. Raise "
+            "timeout_s, or send fewer circuits."
+        )
+        self._finish(job, [ExecutorTimeoutError(message)] * len(job.runnable))
+
+    def _finish(self, job: _RunningJob, outcomes: Sequence[Any]) -> None:
+        if not job.end():
+            return
+        self._start(self._end_job(job.tasks[0]))
+        settled = [
+            *((t, o, job.ran) for t, o in zip(job.runnable, outcomes, strict=True)),
+            *((task, CancelledError(), Ran()) for task in job.dropped()),
+        ]
+        with ExitStack() as every:  # each is told, whatever another one raises
+            for arguments in reversed(settled):
+                every.callback(settle, *arguments)
 
     def _end_job(self, one_of_it: Task) -> list[list[Task]]:
         with self._condition:
@@ -182,10 +185,10 @@ class Lane:
             self._condition.notify_all()
             return self._take_jobs()
 
-    def _outcomes(self, job_id: str, tasks: list[Task]) -> Sequence[Any]:
+    def _outcomes(self, job: _RunningJob) -> Sequence[Any]:
         try:
-            outcomes = self._run_job(job_id, tasks)
-            return _checked(self.executor, outcomes, len(tasks))
+            outcomes = self._run_job(job)
+            return checked(outcomes, len(job.runnable), self.executor, "run")
         except KeyboardInterrupt:  # in a thread that runs its own circuits
             raise
         except Exception as error:
@@ -194,14 +197,16 @@ class Lane:
             message = f"{self.executor!r} ended with {type(error).__name__}: {error}"
             failure = ExecutorError(message)
             failure.__cause__ = error
-        _note(failure, f"{job_id} of {len(tasks)} circuits, {tasks[0].executor!r}")
-        return [failure] * len(tasks)
+        note_job(failure, job.ran, job.tasks[0].executor)
+        return [failure] * len(job.runnable)
 
-    def _run_job(self, job_id: str, tasks: list[Task]) -> Sequence[Any]:
+    def _run_job(self, job: _RunningJob) -> Sequence[Any]:
         resource = self._acquire()
         try:
             with pennylane_code():
-                outcomes = self.executor.run(_make_job(job_id, tasks, resource))
+                outcomes = self.executor.run(
+                    make_job(job.ran.job_id, job.runnable, resource)
+                )
         except BaseException:
             self._discard(resource)  # in an unknown state, so not used again
             raise
@@ -227,48 +232,54 @@ class Lane:
         except Exception:
             _log.exception("%r could not close what it had opened", self.executor)
 
-    def _settle(
-        self,
-        task: Task,
-        outcome: Any,
-        job: tuple[str, int] | None,
-        started_at: float,
-    ) -> None:
-        metadata = {}
-        if isinstance(outcome, Outcome):
-            outcome, metadata = outcome.value, dict(outcome.metadata)
-        error = outcome if isinstance(outcome, BaseException) else None
-        if isinstance(error, Exception) and job and not _has_note(error, job[0]):
-            _note(
-                error, f"circuit {task.index} of its call, {job[0]}, {task.executor!r}"
-            )
-        job_id, size = job or ("", 0)
-        execution = Execution(
-            executor=task.executor,
-            job_id=job_id,
-            job_size=size,
-            shots=task.circuit.shots.total_shots,
-            submitted_at=task.submitted_at,
-            started_at=started_at,
-            finished_at=time.time(),
-            metadata=metadata,
-            error=None if error is None else f"{type(error).__name__}: {error}",
-        )
-        self._report("failed" if error else "completed", task, execution)
-        task.resolve(outcome, execution)
+
+class _RunningJob:
+    """A job on a thread; it ends once, by its end or by its timeout."""
+
+    def __init__(self, tasks: list[Task]) -> None:
+        self.tasks = tasks
+        self.runnable: list[Task] = []
+        self.ran = Ran(new_id("job"), len(tasks))
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def start(self, report: Report) -> None:
+        """Keep the circuits that nobody cancelled, and say that they start."""
+        for task in self.tasks:
+            if task.batch.start():
+                self.runnable.append(task)
+                report("started", task)
+        if len(self.runnable) < len(self.tasks):
+            self.ran = Ran(self.ran.job_id, len(self.runnable), self.ran.started_at)
+
+    def end(self) -> bool:
+        """Tell whether it ends now, and not before."""
+        with self._lock:
+            first, self._ended = not self._ended, True
+        return first
+
+    def dropped(self) -> set[Task]:
+        """Return the circuits that were cancelled."""
+        return set(self.tasks).difference(self.runnable)
 
 
-def _positive(executor: Executor, name: str) -> int:
-    value = getattr(executor, name)
+def jobs_at_once(executor: Executor) -> int:
+    """Return the executor's `concurrency` as a number.
+
+    Raises:
+        ConfigError: If it lets nothing run.
+    """
+    value: Any = executor.concurrency
     if value is None:
         return sys.maxsize
     if not isinstance(value, int) or value < 1:
-        message = f"{executor!r} says {name}={value!r}. Expected 1 or more."
+        message = f"{executor!r} says concurrency={value!r}. Expected 1 or more."
         raise ConfigError(message)
     return value
 
 
-def _make_job(job_id: str, tasks: list[Task], resource: Any) -> Job:
+def make_job(job_id: str, tasks: Sequence[Task], resource: Any) -> Job:
+    """Return what an executor is given to run."""
     return Job(
         id=job_id,
         circuits=tuple(task.circuit for task in tasks),
@@ -278,28 +289,24 @@ def _make_job(job_id: str, tasks: list[Task], resource: Any) -> Job:
     )
 
 
-def _checked(executor: Executor, outcomes: Any, expected: int) -> Sequence[Any]:
-    try:
-        count = len(outcomes)
-    except TypeError:
+def checked(
+    outcomes: Any, expected: int, executor: Executor, method: str
+) -> Sequence[Any]:
+    """Return what an executor returned, if it has one entry per circuit.
+
+    Raises:
+        ExecutorError: If it has not.
+    """
+    if isinstance(outcomes, (str, bytes, dict)) or not hasattr(outcomes, "__len__"):
         message = (
-            f"{executor!r} returned {type(outcomes).__name__} from run(). Expected a "
-            "sequence with one entry per circuit."
+            f"{executor!r} returned {type(outcomes).__name__} from {method}(). "
+            "Expected a sequence with one entry per circuit."
         )
-        raise ExecutorError(message) from None
-    if count != expected:
+        raise ExecutorError(message)
+    if len(outcomes) != expected:
         message = (
-            f"{executor!r} returned {count} results for {expected} circuits. "
-            "run() must return one entry per circuit, in order."
+            f"{executor!r} returned {len(outcomes)} results for {expected} circuits. "
+            f"{method}() must return one entry per circuit, in order."
         )
         raise ExecutorError(message)
     return list(outcomes)
-
-
-def _note(error: BaseException, where: str) -> None:
-    """Say on an error where it happened, without changing its type."""
-    error.add_note(f"while running {where}")
-
-
-def _has_note(error: BaseException, job_id: str) -> bool:
-    return any(f"{job_id} of" in note for note in getattr(error, "__notes__", ()))

@@ -9,10 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from qelectron_core.events import Event, EventKind, Execution, Observer
+from qelectron_core.events import (
+    CircuitEventKind,
+    Event,
+    Execution,
+    ExecutorEventKind,
+    Observer,
+)
 from qelectron_core.registry import Registration, registry
 
 if TYPE_CHECKING:
+    from qelectron_core.contracts import Executor
     from qelectron_core.runtime.task import Task
 
 _log: Final = logging.getLogger("qelectron")
@@ -45,13 +52,19 @@ class Observers:
                 self._named = rest
 
     def tell(
-        self, kind: EventKind, task: Task, execution: Execution | None = None
+        self, kind: CircuitEventKind, task: Task, execution: Execution | None = None
     ) -> None:
-        """Tell all observers of an event."""
-        if not self._named:
-            return
-        call_id = task.batch.call_id
-        event = Event(kind, call_id, task.index, task.executor, time.time(), execution)
+        """Tell all observers what happened to a circuit."""
+        if self._named:
+            now, call_id = time.time(), task.batch.call_id
+            event = Event(kind, call_id, task.index, task.executor, now, execution)
+            self._tell(event)
+
+    def tell_of_executor(self, kind: ExecutorEventKind, executor: Executor) -> None:
+        """Tell all observers what happened to an executor."""
+        self._tell(Event(kind, "", -1, executor, time.time()))
+
+    def _tell(self, event: Event) -> None:
         for name, observer in self._named:
             try:
                 observer(event)

@@ -8,55 +8,145 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Final
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from qelectron_core.cluster import QCluster
+from qelectron_core.cluster import Member, QCluster, to_member
 from qelectron_core.contracts import Executor, Value
-from qelectron_core.events import EventKind, Execution, Observer
+from qelectron_core.events import CircuitEventKind, Execution, Observer
 from qelectron_core.registry import registry
+from qelectron_core.remote import RemoteExecutor
+from qelectron_core.runtime.account import Account
+from qelectron_core.runtime.breakers import Breakers
+from qelectron_core.runtime.delivery import Delivery
 from qelectron_core.runtime.lane import Lane
+from qelectron_core.runtime.loads import Load, Loads
+from qelectron_core.runtime.loop import LoopThread, Timer
 from qelectron_core.runtime.observers import Observers
-from qelectron_core.runtime.task import Task
+from qelectron_core.runtime.remote_lane import RemoteLane
+from qelectron_core.runtime.services import Services
+from qelectron_core.runtime.task import Ran, Task, settle
 from qelectron_core.runtime.workers import Workers
 from qelectron_core.store import Entry, Store
+
+if TYPE_CHECKING:
+    from qelectron_core.router import Route
 
 _log: Final = logging.getLogger("qelectron")
 
 #: Seconds that a program that ends waits for jobs that are still running.
 EXIT_S: Final = 1.0
 
+AnyLane: TypeAlias = Lane | RemoteLane
+
 
 class Runtime:
-    """Everything that lives between calls."""
+    """Everything that lives between calls.
 
-    def __init__(self) -> None:
-        """Make a runtime without lanes, with the in-memory store."""
+    Attributes:
+        store: Where the journal is kept.
+        loads: How busy each executor is.
+        breakers: Which executors of clusters with failover are left out.
+        loop: Where everything waits that would else need a thread each.
+    """
+
+    def __init__(self, make_loop: Any = None) -> None:
+        """Make a runtime without lanes, with the in-memory store.
+
+        Args:
+            make_loop: Makes the event loop of a `LoopThread`; `None` makes asyncio's.
+        """
         self.store: Store = registry().resolve("store", "memory")()
+        self.loads = Loads()
+        self.breakers = Breakers()
         self._workers = Workers()
-        self._lanes: dict[Executor, Lane] = {}
+        self.loop = LoopThread(self._workers, *([make_loop] if make_loop else []))
+        self._services = Services(
+            self._workers,
+            self.loop,
+            Delivery(self.loop),
+            self.store,
+            self.loads,
+            self.report,
+        )
+        self._lanes: dict[Executor, AnyLane] = {}
+        self._accounts: dict[Hashable, Account] = {}
+        self._waiting: dict[Task, Timer] = {}
         self._lock = threading.Lock()
         self._closed = False
 
-    def lane(self, task: Task) -> Lane:
+    def lane(self, task: Task) -> AnyLane:
         """Return the lane of a task's executor, made at first use."""
         lane = self._lanes.get(task.bound) or self._make_lane(task)
         lane.origins.add(task.executor)
         return lane
 
-    def _make_lane(self, task: Task) -> Lane:
+    def _make_lane(self, task: Task) -> AnyLane:
         with self._lock:
             if not self._closed:
-                made = Lane(task.bound, self._workers, self._report)
+                made = self._new_lane(task.bound)
                 return self._lanes.setdefault(task.bound, made)
         return runtime().lane(task)  # shut down meanwhile; there is a new one
+
+    def _new_lane(self, executor: Executor) -> AnyLane:
+        if not isinstance(executor, RemoteExecutor):
+            return Lane(executor, self._services)
+        account = self._accounts.setdefault(executor.account, Account(self.loop))
+        return RemoteLane(executor, account, self._services)
+
+    def chosen(self, route: Route) -> None:
+        """Note that a circuit is given to an executor."""
+        self.loads.add(route.member)
+        for cluster in route.clusters:
+            if cluster.member.failover is not None:
+                self.breakers.of(route.member, cluster.member.failover).chosen()
+
+    def learned(self, task: Task, execution: Execution, *, failed: bool) -> None:
+        """Note what became of a circuit that a selector chose an executor for."""
+        try:
+            task.route.learn(task.circuit, execution)
+        except Exception:
+            _log.exception("a selector failed to learn; the run goes on")
+        for cluster in task.route.clusters:
+            if cluster.member.failover is None or (execution.error and not failed):
+                continue
+            breaker = self.breakers.of(task.executor, cluster.member.failover)
+            change = breaker.record(execution.job_id, failed=failed)
+            if change is not None:
+                observers().tell_of_executor(change, task.executor)
+
+    def resubmit(self, task: Task, delay_s: float) -> None:
+        """Queue another attempt of a circuit, now or after a while."""
+        if delay_s <= 0:
+            self._submit_again(task)
+            return
+        with self._lock:
+            due = partial(self.loop.on_worker, partial(self._due, task))
+            self._waiting[task] = self.loop.later(delay_s, due)
+
+    def _due(self, task: Task) -> None:
+        with self._lock:
+            waited = self._waiting.pop(task, None)
+        if waited is not None:
+            self._submit_again(task)
+
+    def _submit_again(self, task: Task) -> None:
+        self.report("submitted", task)
+        self.lane(task).submit([task])
 
     def cancel(self, wanted: Callable[[Task], bool] = lambda task: True) -> int:
         """Cancel queued circuits; return how many."""
         with self._lock:
             lanes = list(self._lanes.values())
-        return sum(lane.cancel(wanted) for lane in lanes)
+            waiting = [task for task in self._waiting if wanted(task)]
+            for task in waiting:
+                self._waiting.pop(task).cancel()
+        for task in waiting:
+            settle(task, CancelledError(), Ran())
+        return len(waiting) + sum(lane.cancel(wanted) for lane in lanes)
 
     def drop_cancelled(self) -> None:
         """Take the circuits of cancelled calls out of their queues."""
@@ -86,14 +176,18 @@ class Runtime:
         with self._lock:
             self._closed = True
             lanes = list(self._lanes.values())
+        self.cancel()
+        with self._lock:
             self._lanes.clear()
         for lane in lanes:
-            lane.cancel(lambda task: True)
-        for lane in lanes:
             lane.close(None if end is None else max(0.0, end - time.monotonic()))
+        self.loop.close()
         self.store.close()
 
-    def _report(self, kind: EventKind, task: Task, execution: Execution | None) -> None:
+    def report(
+        self, kind: CircuitEventKind, task: Task, execution: Execution | None = None
+    ) -> None:
+        """Tell the journal and the observers what happened to a circuit."""
         if execution is not None:
             try:
                 self.store.record(Entry(task.batch.call_id, task.index, execution))
@@ -117,9 +211,9 @@ class _Holder:
                 self._runtime = current
         return current
 
-    def drop(self) -> Runtime | None:
+    def swap(self, new: Runtime | None) -> Runtime | None:
         with self._lock:
-            current, self._runtime = self._runtime, None
+            current, self._runtime = self._runtime, new
         return current
 
     def after_fork(self) -> None:
@@ -146,9 +240,37 @@ def shutdown(timeout_s: float | None = None) -> None:
         timeout_s: Longest wait for running jobs, in seconds; `None` waits until
             they end.
     """
-    current = _holder.drop()
+    current = _holder.swap(None)
     if current is not None:
         current.shutdown(timeout_s)
+
+
+@contextmanager
+def use(new: Runtime) -> Iterator[Runtime]:
+    """Make another runtime the process's own, for the length of a `with` block.
+
+    It is shut down at the end of the block, without waiting for running jobs.
+    """
+    before = _holder.swap(new)
+    try:
+        yield new
+    finally:
+        _holder.swap(before)
+        new.shutdown(0)
+
+
+def load(member: Member | str) -> Load:
+    """Return how busy an executor is, or all executors of a cluster together.
+
+    Counts every circuit of this process from the moment an executor is chosen for
+    it until it has ended, whichever QElectron it belongs to.
+
+    Example:
+        >>> import qelectron_core as ct
+        >>> ct.load(ct.executor.Echo())
+        Load(in_flight=0, ahead=0)
+    """
+    return runtime().loads.of(to_member(member))
 
 
 @atexit.register

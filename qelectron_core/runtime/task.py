@@ -3,47 +3,134 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
+
+from qelectron_core.contracts import Outcome
+from qelectron_core.events import Execution
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
     from qelectron_core.contracts import Executor, Result, Seed, Settings
-    from qelectron_core.events import Execution
+    from qelectron_core.router import Route
+
+
+class Sink(Protocol):
+    """Where the end of an attempt is told; it decides whether another follows."""
+
+    def ended(self, task: Task, outcome: Any, execution: Execution) -> None:
+        """Take what became of a circuit."""
 
 
 @attrs.define(eq=False)
 class Task:
-    """One circuit, the executor chosen for it, and where its outcome goes.
+    """One attempt to run one circuit, and where its outcome goes.
 
     Attributes:
-        circuit: What to run.
-        executor: The executor as the user wrote it; told to users.
-        bound: The executor as it runs, adapted to the QNode's device.
+        circuit: What to run, with the executor's own shots.
+        requested: The circuit as it was dispatched.
+        route: The way to the executor chosen for it.
         seed: Where its random numbers come from.
         settings: How to run it.
         gathers: Whether it is better run with others than beside them.
         batch: The circuits dispatched together with it.
         index: Its position in the batch.
         submitted_at: Seconds since the epoch.
+        sink: Told how it ended.
+        earlier: Attempts before this one.
+        tried: Routes that are not to be tried again.
     """
 
     circuit: QuantumScript
-    executor: Executor
-    bound: Executor
+    requested: QuantumScript
+    route: Route
     seed: Seed
     settings: Settings
     gathers: bool
     batch: Batch
     index: int
     submitted_at: float
+    sink: Sink
+    earlier: tuple[Execution, ...] = ()
+    tried: tuple[Route, ...] = ()
+
+    @property
+    def executor(self) -> Executor:
+        """The executor as the user wrote it; told to users."""
+        return self.route.member
+
+    @property
+    def bound(self) -> Executor:
+        """The executor as it runs, adapted to the QNode's device."""
+        return self.route.bound
 
     def resolve(self, outcome: Result | Exception, execution: Execution) -> None:
-        """Hand over the outcome."""
+        """Hand over the final outcome."""
         self.batch.resolve(self.index, outcome, execution)
+
+
+@attrs.frozen
+class Ran:
+    """What is to be said of a job to each of its circuits.
+
+    Attributes:
+        job_id: Id of the job; empty for circuits that were in none.
+        size: Number of its circuits.
+        started_at: Seconds since the epoch.
+        handle: What a remote vendor calls it.
+        cost_usd: Each circuit's part of its price, if known.
+    """
+
+    job_id: str = ""
+    size: int = 0
+    started_at: float = attrs.field(factory=time.time)
+    handle: str | None = None
+    cost_usd: float | None = None
+
+
+def settle(task: Task, outcome: Any, ran: Ran) -> None:
+    """Tell a task's sink how the attempt ended."""
+    metadata = {}
+    if isinstance(outcome, Outcome):
+        outcome, metadata = outcome.value, dict(outcome.metadata)
+    error = outcome if isinstance(outcome, BaseException) else None
+    if isinstance(error, Exception) and ran.job_id and not _is_noted(error, ran.job_id):
+        where = f"circuit {task.index} of its call, {ran.job_id}, {task.executor!r}"
+        add_note(error, where)
+    execution = Execution(
+        executor=task.executor,
+        job_id=ran.job_id,
+        job_size=ran.size,
+        shots=task.circuit.shots.total_shots,
+        submitted_at=task.submitted_at,
+        started_at=ran.started_at,
+        finished_at=time.time(),
+        metadata=metadata,
+        error=None if error is None else f"{type(error).__name__}: {error}",
+        attempt=len(task.earlier) + 1,
+        earlier=task.earlier,
+        handle=ran.handle,
+        cost_usd=ran.cost_usd,
+    )
+    task.sink.ended(task, outcome, execution)
+
+
+def add_note(error: BaseException, where: str) -> None:
+    """Say on an error where it happened, without changing its type."""
+    error.add_note(f"while running {where}")
+
+
+def note_job(error: BaseException, ran: Ran, executor: Executor) -> None:
+    """Say on an error that ended a whole job which job it was."""
+    add_note(error, f"{ran.job_id} of {ran.size} circuits, {executor!r}")
+
+
+def _is_noted(error: BaseException, job_id: str) -> bool:
+    return any(f"{job_id} of" in note for note in getattr(error, "__notes__", ()))
 
 
 class Batch:
@@ -96,8 +183,10 @@ class Batch:
         return self._on_start is None or self._on_start()
 
     def resolve(self, index: int, outcome: Any, execution: Execution) -> None:
-        """Take the outcome of one circuit."""
+        """Take the outcome of one circuit; a second one is ignored."""
         with self._lock:
+            if self.executions[index] is not None:
+                return
             self.results[index] = outcome
             self.executions[index] = execution
             self._remaining -= 1

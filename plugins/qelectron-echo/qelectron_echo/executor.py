@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
-from qelectron_core import Executor, Job, Result
+from qelectron_core import Capabilities, Executor, Job, Result
 
 
 @attrs.frozen
@@ -25,8 +25,10 @@ class Echo(Executor):
     Example:
         >>> import qelectron_core as ct
         >>> ct.executor.Echo(value=0.5)
-        Echo(shots='qnode', seed=None, value=0.5, latency_s=0.0)
+        Echo(value=0.5)
     """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(computes=False)
 
     value: float = 0.0
     latency_s: float = 0.0

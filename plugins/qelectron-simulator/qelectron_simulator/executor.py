@@ -83,7 +83,9 @@ class Simulator(Executor):
         10
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(seeded=True, in_process=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        seeded=True, in_process=True, broadcasting=True
+    )
 
     device: str | DeviceSpec | None = attrs.field(
         default=None, converter=_to_spec, validator=_check_device

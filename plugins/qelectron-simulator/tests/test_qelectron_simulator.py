@@ -135,7 +135,7 @@ def test_equal_devices_make_equal_executors() -> None:
             {"paralel": False},
             TypeError,
             r"Simulator has no option 'paralel'. Did you mean 'parallel'\? "
-            r"Options: device, parallel, seed, shots, workers\.",
+            r"Options: device, parallel, retries, seed, shots, timeout_s, workers\.",
         ),
         (
             {"parallel": "threads"},

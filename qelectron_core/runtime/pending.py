@@ -1,0 +1,90 @@
+"""The circuits that wait for an executor, and how many of them one job takes."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from qelectron_core.contracts import Executor
+from qelectron_core.runtime.task import Task
+
+
+class Pending:
+    """A queue of circuits for one executor; its lane's lock guards it."""
+
+    def __init__(self, executor: Executor) -> None:
+        """Make an empty queue.
+
+        Raises:
+            ConfigError: If the executor states limits that let nothing run.
+        """
+        self._tasks: deque[Task] = deque()
+        self._executor = executor
+        self._limits = executor.limits
+        self._most = self._limits.circuits_per_job or math.inf
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Queue circuits."""
+        self._tasks.extend(tasks)
+
+    def first(self) -> Task | None:
+        """Return the circuit that waits longest."""
+        return self._tasks[0] if self._tasks else None
+
+    def drop(self, wanted: Callable[[Task], bool]) -> list[Task]:
+        """Take circuits out of the queue and return them."""
+        dropped = [task for task in self._tasks if wanted(task)]
+        if dropped:
+            self._tasks = deque(task for task in self._tasks if not wanted(task))
+        return dropped
+
+    def take(self, at_most: float = math.inf) -> list[Task]:
+        """Take the next job: the circuits at the front that may go together.
+
+        They share settings and keep their order, and do not exceed the limits of
+        the executor, unless the first one does so by itself.
+        """
+        if not self._tasks:
+            return []
+        shots, payload = self._room()
+        at_most = min(at_most, self._most)
+        first = self._tasks.popleft()
+        tasks = [first]
+        shots -= self._shots(first)
+        payload -= self._payload(first)
+        while self._tasks and len(tasks) < at_most:
+            task = self._tasks[0]
+            if (task.settings, task.gathers) != (first.settings, first.gathers):
+                break
+            shots -= self._shots(task)
+            payload -= self._payload(task)
+            if shots < 0 or payload < 0:
+                break
+            tasks.append(self._tasks.popleft())
+        return tasks
+
+    def __len__(self) -> int:
+        """Return the number of circuits that wait."""
+        return len(self._tasks)
+
+    def __iter__(self) -> Iterator[Task]:
+        """Iterate over circuits, the one that waits longest first."""
+        return iter(self._tasks)
+
+    def _room(self) -> tuple[float, float]:
+        limits = self._limits
+        return (
+            limits.shots_per_job or math.inf,
+            limits.payload_bytes_per_job or math.inf,
+        )
+
+    def _shots(self, task: Task) -> int:
+        if self._limits.shots_per_job is None:
+            return 0
+        return task.circuit.shots.total_shots or 0
+
+    def _payload(self, task: Task) -> int:
+        if self._limits.payload_bytes_per_job is None:
+            return 0
+        return self._executor.payload_bytes(task.circuit)
