@@ -9,6 +9,7 @@ import attrs
 
 from qelectron_core.contracts import Executor, Value
 from qelectron_core.errors import ConfigError
+from qelectron_core.shots import with_shots
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -150,14 +151,6 @@ def refusal(member: Member, circuit: QuantumScript) -> str | None:
     if member.shots != "qnode":
         circuit = with_shots(circuit, member.shots)
     return member.refuse(circuit)
-
-
-def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:
-    """Return the circuit with these shots; the same one if it has them already."""
-    from pennylane.measurements import Shots
-
-    wanted = Shots(shots)
-    return circuit if circuit.shots == wanted else circuit.copy(shots=wanted)
 
 
 def _require_value(executor: Executor) -> None:

@@ -376,7 +376,7 @@ class Executor(Value):
         Args:
             circuit: The circuit with the shots it would be run with.
         """
-        return self.capabilities.refuse(circuit)
+        return self.capabilities.refuse(circuit) or self._beyond_limits(circuit)
 
     def payload_bytes(self, circuit: QuantumScript) -> int:
         """Return how many bytes a circuit adds to a request; a rough guess.
@@ -397,6 +397,16 @@ class Executor(Value):
         """
         del circuit
         return False
+
+    def _beyond_limits(self, circuit: QuantumScript) -> str | None:
+        """Return which limit of a job a circuit exceeds by itself, if it does."""
+        limits, shots = self.limits, circuit.shots.total_shots or 0
+        if limits.shots_per_job is not None and shots > limits.shots_per_job:
+            return f"it has {shots} shots, and a job may have {limits.shots_per_job}"
+        most = limits.payload_bytes_per_job
+        if most is not None and (size := self.payload_bytes(circuit)) > most:
+            return f"it takes {size} bytes, and a job may have {most}"
+        return None
 
     def open(self) -> Any:
         """Make what one worker keeps from job to job; closed by `close`."""

@@ -15,11 +15,12 @@ from pennylane.exceptions import DeviceError
 from pennylane.measurements import MeasurementTransform
 from pennylane.transforms.core import CompilePipeline
 
-from qelectron_core.cluster import Member, to_member, with_shots
+from qelectron_core.cluster import Member, to_member
 from qelectron_core.contracts import Executor, Settings
 from qelectron_core.dispatcher import Counter, Dispatcher
 from qelectron_core.recording import install
 from qelectron_core.router import make_route
+from qelectron_core.shots import merge, split, with_shots
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -144,16 +145,21 @@ class QElectronDevice(Device):
     def expand(
         self, circuits: Sequence[QuantumScript]
     ) -> tuple[Sequence[QuantumScript], Callable[[Sequence[Result]], Any]]:
-        """Take circuits with arrays of parameters apart, for executors that must.
+        """Take circuits apart that an executor could not run in one.
+
+        These are circuits with arrays of parameters, for executors that take single
+        ones, and circuits with more shots than one job may have.
 
         Returns:
             The circuits to run, and what makes of their results those of the
             circuits that were given.
         """
-        if self._expansion is None or all(c.batch_size is None for c in circuits):
+        if not self._expansion:
             return circuits, _same
         expanded, merge = self._expansion(tuple(circuits))
-        return expanded, merge
+        return (
+            (circuits, _same) if len(expanded) == len(circuits) else (expanded, merge)
+        )
 
     def execute_and_compute_derivatives(
         self, circuits: Any, execution_config: ExecutionConfig | None = None
@@ -213,10 +219,27 @@ def _is_own(measurement: Any) -> bool:
     return type(measurement).__module__.startswith("pennylane.measurements.")
 
 
-def _expansion(executors: Sequence[Executor]) -> CompilePipeline | None:
-    if all(executor.capabilities.broadcasting for executor in executors):
-        return None
-    return CompilePipeline(qml.transforms.broadcast_expand)
+def _expansion(executors: Sequence[Executor]) -> CompilePipeline:
+    pipeline = CompilePipeline()
+    limits = [executor.limits.shots_per_job for executor in executors]
+    most = min((limit for limit in limits if limit is not None), default=None)
+    broadcasting = all(executor.capabilities.broadcasting for executor in executors)
+    if not broadcasting or most is not None:
+        pipeline += qml.transforms.broadcast_expand
+    if most is not None:
+        pipeline += split_shots(most=most)
+    return pipeline
+
+
+@qml.transform
+def split_shots(circuit: QuantumScript, most: int) -> Any:
+    """Split the shots of a circuit into parts that one job may have.
+
+    Raises:
+        ConfigError: If the results of parts do not make up the result of the whole.
+    """
+    parts = split(circuit, most)
+    return parts, lambda results: merge(parts, results)
 
 
 def _same(results: Sequence[Result]) -> Sequence[Result]:

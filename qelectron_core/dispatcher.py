@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from qelectron_core.cluster import with_shots
 from qelectron_core.contracts import Seed, Settings
 from qelectron_core.errors import ConfigError
 from qelectron_core.ids import new_id
@@ -22,6 +21,7 @@ from qelectron_core.router import AnyRoute, Choices, Route
 from qelectron_core.runtime import runtime
 from qelectron_core.runtime.remote_lane import RemoteLane
 from qelectron_core.runtime.task import Batch, Task
+from qelectron_core.shots import with_shots
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -109,7 +109,9 @@ class Dispatcher:
             raise
         return batch
 
-    def ended(self, task: Task, outcome: Any, execution: Execution) -> None:
+    def ended(
+        self, task: Task, outcome: Any, execution: Execution, *, last: bool
+    ) -> None:
         """Take what became of a circuit: try again, or hand it over."""
         current = runtime()
         current.loads.remove(task.executor)
@@ -117,7 +119,7 @@ class Dispatcher:
         if task.route.clusters:
             current.learned(task, execution, failed=is_executors(error))
         following = None
-        if error is not None and not task.batch.cancelled:
+        if error is not None and not last and not task.batch.cancelled:
             following = self._following(task, error, execution)
         if following is not None:
             current.report("retried", task, execution)

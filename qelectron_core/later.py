@@ -60,7 +60,6 @@ class Later:
         self.future = QFuture(new_id("call"))
         self.tasks: list[Task] = []
         self._call = call
-        self._output: Any = None
         with pennylane_code():
             self._prepare(args, dict(kwargs))
 
@@ -78,23 +77,20 @@ class Later:
         submit([task for call in calls for task in call.tasks])
 
     def _prepare(self, args: Any, kwargs: Any) -> None:
-        function = self._call.func
-        self._call.func = partial(self._remember_output, function)
+        function, output = self._call.func, _Output()
+        self._call.func = partial(output.remember, function)
         try:
-            self._circuit = self._call.construct(args, kwargs)
+            circuit = self._call.construct(args, kwargs)
         finally:
             self._call.func = function
         pipeline = self._call.compile_pipeline
         pipeline.set_classical_component(self._call, args, kwargs)
-        circuits, self._post = pipeline((self._circuit,))
+        circuits, post = pipeline((circuit,))
+        self._finish = _Finish(self._call, circuit, output.value, post)
         if pipeline.is_informative or not circuits:
             self._done_with(self._finish(circuits if pipeline.is_informative else ()))
             return
         self._route(circuits)
-
-    def _remember_output(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        self._output = function(*args, **kwargs)
-        return self._output
 
     def _route(self, circuits: Circuits) -> None:
         interface = _interface(self._call, circuits)
@@ -131,9 +127,10 @@ class Later:
 
         What backpropagation returns while nothing is differentiated.
         """
+        finish_call = self._finish
 
         def finish(results: Sequence[Result]) -> Any:
-            return self._finish(outputs.to_interface(tuple(results), interface.value))
+            return finish_call(outputs.to_interface(tuple(results), interface.value))
 
         numeric, _ = convert_to_numpy_parameters(tuple(circuits))
         self._submit(numeric, self._settings(circuits), finish)
@@ -194,22 +191,56 @@ class Later:
         settled = device.setup_execution_config(config, circuits[0])
         return bool(settled.gradient_method == "backprop")
 
-    def _finish(self, results: Sequence[Result]) -> Any:
-        """Do what comes after execution; the end of `QNode.__call__`."""
-        value = self._post(tuple(results))
-        call, circuit = self._call, self._circuit
-        informative = call.compile_pipeline.is_informative
-        if not informative:
-            value = value[0]
-        parameters = circuit.get_parameters(trainable_only=False)
-        if not parameters and not informative and call.interface != "auto":
-            value = outputs.to_interface(value, call.interface)
-        shot_vector = circuit.shots.has_partitioned_shots
-        return outputs.like_function(value, self._output, shot_vector=shot_vector)
-
     def _done_with(self, value: Any) -> None:
         self.future._start()
         self.future.set_result(value)
+
+
+class _Output:
+    """What a quantum function returned, which tells how to nest the results."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    def remember(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        self.value = function(*args, **kwargs)
+        return self.value
+
+
+class _Finish:
+    """What comes after execution: the end of `QNode.__call__`.
+
+    It waits as long as the call does, so it holds no more than it needs.
+    """
+
+    __slots__ = ("_interface", "_output", "_post", "_shot_vector")
+
+    def __init__(self, call: QElectron, circuit: Any, output: Any, post: Any) -> None:
+        informative = call.compile_pipeline.is_informative
+        self._post = post if informative else _FirstOf(post)
+        self._output = output
+        self._shot_vector = circuit.shots.has_partitioned_shots
+        parameters = circuit.get_parameters(trainable_only=False)
+        plain = parameters or informative or call.interface == "auto"
+        self._interface = None if plain else call.interface
+
+    def __call__(self, results: Sequence[Result]) -> Any:
+        value = self._post(tuple(results))
+        if self._interface is not None:
+            value = outputs.to_interface(value, self._interface)
+        return outputs.like_function(value, self._output, shot_vector=self._shot_vector)
+
+
+class _FirstOf:
+    """Returns the first of several values: there is one circuit before transforms."""
+
+    __slots__ = ("_post",)
+
+    def __init__(self, post: Any) -> None:
+        self._post = post
+
+    def __call__(self, results: Sequence[Result]) -> Any:
+        return self._post(results)[0]
 
 
 def _finish_future(future: QFuture, finish: Any, batch: Batch) -> None:

@@ -8,12 +8,12 @@ from typing import Any, overload
 
 import pennylane as qml
 
-from qelectron_core.cluster import with_shots
 from qelectron_core.device import QElectronDevice
 from qelectron_core.errors import ConfigError, check_options
 from qelectron_core.futures import QFuture, cancel_all, gather
 from qelectron_core.later import Later
 from qelectron_core.recording import install, pennylane_code
+from qelectron_core.shots import with_shots
 
 #: Options of `qelectron`, for the message about a misspelt one.
 OPTIONS = ("executors", "selector")

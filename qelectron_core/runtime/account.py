@@ -83,13 +83,18 @@ class Account:
         Raises:
             Exception: What it raised last.
         """
-        # Imported late: it is needed by remote executors only.
+        try:
+            return await self.ask(method, *args)
+        except passing as error:
+            first_pause_s = pause(1, error, polling)
+        # Made only now: most requests need no repetition, and it costs more than one.
         from tenacity import AsyncRetrying, retry_if_exception_type
 
         give_up_at = self._loop.time() + polling.give_up_s
+        await asyncio.sleep(first_pause_s)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(passing),
-            wait=lambda state: pause(state.attempt_number, _error(state), polling),
+            wait=lambda state: pause(state.attempt_number + 1, _error(state), polling),
             stop=lambda _: self._loop.time() >= give_up_at,
             reraise=True,
         )

@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
+import attrs
+
 from qelectron_core.contracts import Executor, Job
 from qelectron_core.errors import ConfigError, ExecutorError, ExecutorTimeoutError
 from qelectron_core.ids import new_id
@@ -93,9 +95,13 @@ class Lane:
             settle(task, CancelledError(), Ran())
         return len(dropped)
 
+    def stop(self) -> None:
+        """Start nothing more: cancel what is queued."""
+        self.cancel(lambda task: True)
+
     def close(self, timeout_s: float | None = None) -> None:
         """Cancel what is queued, wait for running jobs, free the resources."""
-        self.cancel(lambda task: True)
+        self.stop()
         with self._condition:
             self._closed = True
             self._condition.wait_for(lambda: not self._running, timeout_s)
@@ -170,8 +176,9 @@ class Lane:
         if not job.end():
             return
         self._start(self._end_job(job.tasks[0]))
+        ran = attrs.evolve(job.ran, last=True) if self._closed else job.ran
         settled = [
-            *((t, o, job.ran) for t, o in zip(job.runnable, outcomes, strict=True)),
+            *((t, o, ran) for t, o in zip(job.runnable, outcomes, strict=True)),
             *((task, CancelledError(), Ran()) for task in job.dropped()),
         ]
         with ExitStack() as every:  # each is told, whatever another one raises
@@ -250,7 +257,7 @@ class _RunningJob:
                 self.runnable.append(task)
                 report("started", task)
         if len(self.runnable) < len(self.tasks):
-            self.ran = Ran(self.ran.job_id, len(self.runnable), self.ran.started_at)
+            self.ran = attrs.evolve(self.ran, size=len(self.runnable))
 
     def end(self) -> bool:
         """Tell whether it ends now, and not before."""

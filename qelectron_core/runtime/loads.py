@@ -55,6 +55,11 @@ class Loads:
             if executor in self._in_flight:
                 self._ahead[executor] = jobs
 
+    def total(self) -> int:
+        """Return how many circuits have not ended, on all executors together."""
+        with self._lock:
+            return sum(self._in_flight.values())
+
     def of(self, member: Member) -> Load:
         """Return the load of an executor, or of all executors of a cluster."""
         if isinstance(member, QCluster):

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 #: Longest wait for a loop's answer, in seconds; it is blocked if there is none.
 ANSWER_S: Final = 10.0
+#: Longest wait, in seconds, for what runs on a loop that is closed.
+CLOSING_S: Final = 1.0
 
 
 class _Current(threading.local):
@@ -146,16 +148,16 @@ class LoopThread:
         """Stop the loop and wait for its thread to end."""
         with self._lock:
             self._closed = True
-            loop, self._loop = self._loop, None
-        if loop is None:
+            loop = self._loop
+        if loop is None or self._thread is threading.current_thread():
             return
         loop.call_soon_threadsafe(loop.stop)
-        if self._thread is not threading.current_thread():
-            self._thread.join()
-            loop.close()
+        self._thread.join()
+        self._loop = None
+        loop.close()
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        if self._loop is not None:
+        if self._loop is not None and (not self._closed or _current.thread is self):
             return self._loop
         with self._lock:
             if self._closed:
@@ -173,8 +175,11 @@ class LoopThread:
         _current.thread = self
         asyncio.set_event_loop(loop)
         loop.run_forever()
-        for task in asyncio.all_tasks(loop):
+        left = asyncio.all_tasks(loop)
+        for task in left:
             task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=CLOSING_S))
         loop.run_until_complete(loop.shutdown_asyncgens())
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

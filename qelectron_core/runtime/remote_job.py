@@ -8,6 +8,8 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from qelectron_core.errors import (
     ExecutorError,
     ExecutorTimeoutError,
@@ -98,13 +100,7 @@ class RemoteJob:
     async def adopt(self, handle: Handle) -> None:
         """Go on with a job that the vendor has."""
         self.handle = handle
-        self.ran = Ran(
-            self.ran.job_id,
-            self.ran.size,
-            self.ran.started_at,
-            handle.id,
-            self.ran.cost_usd,
-        )
+        self.ran = attrs.evolve(self.ran, handle=handle.id)
         await self._lane.journal.submitted(self.ran.job_id, handle.id)
         if self.ended:  # cancelled, while the answer was on its way
             await self.cancel_at_vendor()
@@ -137,6 +133,11 @@ class RemoteJob:
             self._close()
             if self.handle is not None:
                 self._lane.cancelling(self.cancel_at_vendor())
+
+    def detach(self) -> list[Task]:
+        """Leave the job to the vendor; return the circuits that have not ended."""
+        self._close(keep=True)
+        return [task for task in self.tasks if task is not None]
 
     def end(self, outcomes: Sequence[Any]) -> None:
         """Hand out what became of the circuits."""

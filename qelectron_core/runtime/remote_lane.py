@@ -103,21 +103,25 @@ class RemoteLane:
             settle(task, CancelledError(), Ran())
         return len(dropped)
 
-    def close(self, timeout_s: float | None = None) -> None:
-        """End everything and free what `open` made.
+    def stop(self) -> None:
+        """Cancel everything, queued or at the vendor.
 
-        Jobs at the vendor are cancelled, unless the store is one that outlives the
-        process: then they go on, to be attached to later.
+        If the store is one that outlives the process, jobs at the vendor go on, to
+        be attached to later.
         """
-        del timeout_s  # no job is waited for, only cancellations
-        if not self.loop.started:
-            self.cancel(lambda task: True)
-            return
-        if self._durable:
-            self.loop.ask(self._detach)
+        if self._durable and self.loop.started:
+            detached = self.loop.ask(self._detach)
+            for task in detached:
+                settle(task, CancelledError(), Ran(last=True))
         self.cancel(lambda task: True)
-        self._idle.wait(CANCEL_S)
-        self.loop.ask(self._resource.close_soon, self.loop).wait(CANCEL_S)
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """End everything and free what `open` made."""
+        del timeout_s  # no job is waited for, only cancellations
+        self.stop()
+        if self.loop.started:
+            self._idle.wait(CANCEL_S)
+            self.loop.ask(self._resource.close_soon, self.loop).wait(CANCEL_S)
 
     # Called by the lane's jobs, on the loop.
 
@@ -229,9 +233,9 @@ class RemoteLane:
             job.drop([place for place, _ in places])
         return dropped
 
-    def _detach(self) -> None:
-        for job in list(self._jobs):
-            job.end([CancelledError()] * job.ran.size)
+    def _detach(self) -> list[Task]:
+        """Let go of all jobs, which stay in the journal; return their circuits."""
+        return [task for job in list(self._jobs) for task in job.detach()]
 
 
 class _Resource:

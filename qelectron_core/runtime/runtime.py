@@ -141,12 +141,18 @@ class Runtime:
         """Cancel queued circuits; return how many."""
         with self._lock:
             lanes = list(self._lanes.values())
+        dropped = self._drop_waiting(wanted)
+        return dropped + sum(lane.cancel(wanted) for lane in lanes)
+
+    def _drop_waiting(self, wanted: Callable[[Task], bool]) -> int:
+        """Cancel circuits that wait for their next attempt."""
+        with self._lock:
             waiting = [task for task in self._waiting if wanted(task)]
             for task in waiting:
                 self._waiting.pop(task).cancel()
         for task in waiting:
-            settle(task, CancelledError(), Ran())
-        return len(waiting) + sum(lane.cancel(wanted) for lane in lanes)
+            settle(task, CancelledError(), Ran(last=True))
+        return len(waiting)
 
     def drop_cancelled(self) -> None:
         """Take the circuits of cancelled calls out of their queues."""
@@ -176,7 +182,9 @@ class Runtime:
         with self._lock:
             self._closed = True
             lanes = list(self._lanes.values())
-        self.cancel()
+        self._drop_waiting(lambda task: True)
+        for lane in lanes:
+            lane.stop()
         with self._lock:
             self._lanes.clear()
         for lane in lanes:
@@ -275,7 +283,17 @@ def load(member: Member | str) -> Load:
 
 @atexit.register
 def _at_exit() -> None:
-    shutdown(EXIT_S)
+    current = _holder.swap(None)
+    if current is None:
+        return
+    waiting = current.loads.total()
+    current.shutdown(EXIT_S)
+    if waiting:
+        _log.warning(
+            "Circuits that had not ended when the program did: %d. Wait for their "
+            "futures, as with ct.gather(futures), to keep their results.",
+            waiting,
+        )
 
 
 @functools.cache

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 class Sink(Protocol):
     """Where the end of an attempt is told; it decides whether another follows."""
 
-    def ended(self, task: Task, outcome: Any, execution: Execution) -> None:
-        """Take what became of a circuit."""
+    def ended(
+        self, task: Task, outcome: Any, execution: Execution, *, last: bool
+    ) -> None:
+        """Take what became of a circuit; after the `last` attempt, none may follow."""
 
 
 @attrs.define(eq=False)
@@ -83,6 +85,7 @@ class Ran:
         started_at: Seconds since the epoch.
         handle: What a remote vendor calls it.
         cost_usd: Each circuit's part of its price, if known.
+        last: Whether its lane is closed, so that no attempt follows.
     """
 
     job_id: str = ""
@@ -90,6 +93,7 @@ class Ran:
     started_at: float = attrs.field(factory=time.time)
     handle: str | None = None
     cost_usd: float | None = None
+    last: bool = False
 
 
 def settle(task: Task, outcome: Any, ran: Ran) -> None:
@@ -116,7 +120,7 @@ def settle(task: Task, outcome: Any, ran: Ran) -> None:
         handle=ran.handle,
         cost_usd=ran.cost_usd,
     )
-    task.sink.ended(task, outcome, execution)
+    task.sink.ended(task, outcome, execution, last=ran.last)
 
 
 def add_note(error: BaseException, where: str) -> None:
