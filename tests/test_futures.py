@@ -576,6 +576,7 @@ def announce():
     main = threading.main_thread().ident
     while not waits(sys._current_frames()[main]):
         time.sleep(0.001)
+    time.sleep(0.3)  # CPython misses a signal between its last look and the lock
     print("waiting", flush=True)
 
 try:

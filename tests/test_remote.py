@@ -206,13 +206,17 @@ def test_plain_methods_work_as_well() -> None:
     assert executor.log == ["open", "close"]
 
 
+def plain_with(**methods: Any) -> Plain:
+    """Return an executor like `Plain` with some methods exchanged."""
+    made: type[Plain] = attrs.frozen(type("Other", (Plain,), methods))
+    return made()
+
+
 def failing(method: str, error: BaseException) -> Plain:
     def fail(self: Any, argument: Any) -> Any:
         raise error
 
-    made = attrs.make_class("Failing", [], bases=(Plain,), frozen=True)
-    setattr(made, method, fail)
-    return made()  # type: ignore[no-any-return]
+    return plain_with(**{method: fail})
 
 
 @pytest.mark.parametrize(
@@ -244,12 +248,11 @@ def test_what_a_method_raises_ends_in_a_clear_error(
 
 @pytest.mark.parametrize("value", [None, "", 7, b"id"])
 def test_a_submit_must_return_an_id(value: Any) -> None:
-    made = attrs.make_class("Nameless", [], bases=(Plain,), frozen=True)
-    made.submit = lambda self, job: value
+    nameless = plain_with(submit=lambda self, job: value)
     with pytest.raises(
         ct.UnsettledJobError, match=r"returned .*Expected the vendor's id"
     ):
-        circuit_on(made()).run_later(0.1).result(timeout=30)
+        circuit_on(nameless).run_later(0.1).result(timeout=30)
 
 
 def test_a_missing_method_is_named() -> None:
@@ -379,17 +382,16 @@ def test_a_rate_limit_holds_up_all_requests_of_the_account() -> None:
 
 
 def test_a_vendor_without_an_answer_is_given_up_with_its_handle() -> None:
-    made = attrs.make_class("Gone", [], bases=(Plain,), frozen=True)
-    made.polling = ct.Polling(first_s=0.01, give_up_s=60.0)
     calls: list[float] = []
 
     async def status(self: Any, handle: Any) -> Any:
         calls.append(asyncio.get_running_loop().time())
         raise ConnectionResetError("the line went dead")
 
-    made.status = status
+    polling = ct.Polling(first_s=0.01, give_up_s=60.0)
+    gone = plain_with(polling=polling, status=status)
     with virtual_clock():
-        future = circuit_on(made()).run_later(0.1)
+        future = circuit_on(gone).run_later(0.1)
         with pytest.raises(ct.UnsettledJobError, match=r"job vendor-job-.*attach\(\)"):
             future.result(timeout=30)
         (left,) = runtime().store.jobs()
@@ -439,7 +441,7 @@ def test_intent_is_written_before_a_submit_and_the_handle_after() -> None:
             return "done"
 
     circuit = circuit_on(Logged())
-    store = runtime().store
+    store: Any = runtime().store
     intend, submitted = store.intend, store.submitted
 
     def spy_intend(intent: ct.Intent) -> None:
@@ -451,7 +453,7 @@ def test_intent_is_written_before_a_submit_and_the_handle_after() -> None:
         log.append(("submitted", job_id))
         submitted(job_id, handle)
 
-    store.intend, store.submitted = spy_intend, spy_submitted  # type: ignore[method-assign]
+    store.intend, store.submitted = spy_intend, spy_submitted
     circuit(0.1)
     assert [kind for kind, _ in log] == ["intend", "submit", "submitted", "status"]
     assert len({job_id for kind, job_id in log if kind != "status"}) == 1
@@ -466,8 +468,8 @@ def test_a_store_that_fails_stops_no_job(caplog: pytest.LogCaptureFixture) -> No
     def fail(*_: Any) -> None:
         raise OSError("disk full")
 
-    store = runtime().store
-    store.intend = store.submitted = fail  # type: ignore[method-assign]
+    store: Any = runtime().store
+    store.intend = store.submitted = fail
     assert float(circuit(0.1)) == pytest.approx(0.1)
     assert "the store failed to record a job" in caplog.text
 
@@ -573,6 +575,7 @@ def announce():
     main = threading.main_thread().ident
     while not waits(sys._current_frames()[main]):
         time.sleep(0.001)
+    time.sleep(0.3)  # CPython misses a signal between its last look and the lock
     print("waiting", flush=True)
 
 def waits(frame):
