@@ -11,6 +11,7 @@ import numpy as np
 import pennylane as qml
 from pennylane.devices import Device, ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking, single_tape_support
+from pennylane.devices.preprocess import validate_device_wires
 from pennylane.exceptions import DeviceError
 from pennylane.measurements import MeasurementTransform
 from pennylane.transforms.core import CompilePipeline
@@ -148,12 +149,15 @@ class QElectronDevice(Device):
         """Take circuits apart that an executor could not run in one.
 
         These are circuits with arrays of parameters, for executors that take single
-        ones, and circuits with more shots than one job may have.
+        ones, and circuits with more shots than one job may have. Measurements of all
+        wires name them then: an executor need not know those of the device.
 
         Returns:
             The circuits to run, and what makes of their results those of the
             circuits that were given.
         """
+        if self.inner.wires is not None and any(map(_measures_all_wires, circuits)):
+            circuits = [_with_named_wires(c, self.inner) for c in circuits]
         if not self._expansion:
             return circuits, _same
         expanded, merge = self._expansion(tuple(circuits))
@@ -240,6 +244,18 @@ def split_shots(circuit: QuantumScript, most: int) -> Any:
     """
     parts = split(circuit, most)
     return parts, lambda results: merge(parts, results)
+
+
+def _measures_all_wires(circuit: QuantumScript) -> bool:
+    return any(
+        not measurement.wires and measurement.obs is None and measurement.mv is None
+        for measurement in circuit.measurements
+    )
+
+
+def _with_named_wires(circuit: QuantumScript, device: Device) -> QuantumScript:
+    (named,), _ = validate_device_wires(circuit, wires=device.wires, name=device.name)
+    return named
 
 
 def _same(results: Sequence[Result]) -> Sequence[Result]:

@@ -45,6 +45,11 @@ class Execution:
     cost_usd: float | None = None
 
     @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled: by the program, or by somebody at the vendor."""
+        return (self.error or "").startswith(("CancelledError", "JobCancelledError"))
+
+    @property
     def waited_s(self) -> float:
         """Seconds between dispatch and start."""
         return self.started_at - self.submitted_at

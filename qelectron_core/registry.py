@@ -296,6 +296,8 @@ class Namespace(ModuleType):
     def __getattr__(self, name: str) -> Any:
         """Return what is registered under `name`, imported at first use.
 
+        A hyphen in a registered name is written as an underscore here.
+
         Raises:
             AttributeError: If nothing is; says what is and what to install.
         """
@@ -303,11 +305,16 @@ class Namespace(ModuleType):
             raise AttributeError(name)
         if name in self._extra:
             return self._extra[name]
+        known = registry().registrations(self._kind)
+        hyphenated = name.replace("_", "-")
+        if name not in known and hyphenated in known:
+            name = hyphenated
         try:
             return registry().resolve(self._kind, name)
         except UnknownNameError as error:
             raise AttributeError(str(error)) from error
 
     def __dir__(self) -> list[str]:
-        """List registered names."""
-        return sorted({*self._extra, *registry().registrations(self._kind)})
+        """List registered names, as they are written here."""
+        registered = registry().registrations(self._kind)
+        return sorted({*self._extra, *(name.replace("-", "_") for name in registered)})

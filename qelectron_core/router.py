@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qelectron_core.cluster import Member, QCluster
 from qelectron_core.contracts import Executor
-from qelectron_core.errors import SelectorError
+from qelectron_core.errors import QElectronError, SelectorError
 from qelectron_core.registry import registry
 from qelectron_core.runtime import runtime
 
@@ -136,7 +136,7 @@ class ClusterRoute:
         members = [child.member for child in offered]
         try:
             picked = self._selector(circuit, members)
-        except SelectorError:
+        except QElectronError:
             raise
         except Exception as error:
             message = (

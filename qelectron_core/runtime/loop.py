@@ -202,11 +202,15 @@ class Timer:
     def start(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
         """Start to count; called on the loop."""
         if self._function is not None:
+            self._loop = loop
             self._handle = loop.call_later(delay_s, self._fire)
 
     def cancel(self) -> None:
         """Call nothing any more; a timer that is firing goes on."""
         self._function = None
+        if self._handle is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._handle.cancel)
 
     def _fire(self) -> None:
         function, self._function = self._function, None
