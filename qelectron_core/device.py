@@ -70,6 +70,8 @@ class QElectronDevice(Device):
         )
         self.dispatcher = Dispatcher(make_route(self.member, device), _entropy(device))
         self._expansion = _expansion(self.executors)
+        #: How calls with the same options are executed, by these options.
+        self.settled: dict[Any, Settings] = {}
 
     @property
     def name(self) -> str:
@@ -158,7 +160,7 @@ class QElectronDevice(Device):
         """
         if self.inner.wires is not None and any(map(_measures_all_wires, circuits)):
             circuits = [_with_named_wires(c, self.inner) for c in circuits]
-        if not self._expansion:
+        if not self._expansion or not any(map(_may_expand, circuits)):
             return circuits, _same
         expanded, merge = self._expansion(tuple(circuits))
         return (
@@ -244,6 +246,13 @@ def split_shots(circuit: QuantumScript, most: int) -> Any:
     """
     parts = split(circuit, most)
     return parts, lambda results: merge(parts, results)
+
+
+def _may_expand(circuit: QuantumScript) -> bool:
+    """Tell quickly whether a circuit might have arrays of parameters, or shots."""
+    return bool(circuit.shots) or any(
+        getattr(value, "ndim", 0) for op in circuit.operations for value in op.data
+    )
 
 
 def _measures_all_wires(circuit: QuantumScript) -> bool:

@@ -167,19 +167,27 @@ class Later:
         self.tasks = device.dispatcher.tasks(expanded, settings, batch)
 
     def _settings(self, circuits: Circuits) -> Settings:
-        """Let PennyLane settle how mid-circuit measurements are executed."""
-        probe = _SettingsProbe(self._call.device)
+        """Let PennyLane settle how mid-circuit measurements are executed.
+
+        It asks for the options and for whether there are shots, so it is asked once.
+        """
+        device: QElectronDevice = self._call.device
         options = self._call.execute_kwargs
-        qml.execute(
-            circuits,
-            probe,
-            diff_method=None,
-            interface="numpy",
-            cache=False,
-            postselect_mode=options["postselect_mode"],
-            mcm_method=options["mcm_method"],
-        )
-        return settings_of(probe.config)
+        wanted = {name: options[name] for name in ("postselect_mode", "mcm_method")}
+        key = (*wanted.values(), any(circuit.shots for circuit in circuits))
+        settled = device.settled.get(key)
+        if settled is None:
+            probe = _SettingsProbe(device)
+            qml.execute(
+                circuits,
+                probe,
+                diff_method=None,
+                interface="numpy",
+                cache=False,
+                **wanted,
+            )
+            settled = device.settled[key] = settings_of(probe.config)
+        return settled
 
     def _is_backprop(self, circuits: Circuits, interface: Interface) -> bool:
         device: QElectronDevice = self._call.device

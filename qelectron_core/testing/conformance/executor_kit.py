@@ -105,14 +105,18 @@ class ExecutorKit(Kit):
         finally:
             opened.close()
 
+    def finite_shots(self, executor: Executor) -> int:
+        """Return the shots of each sampled circuit: no more than fit into a job."""
+        return min(self.shots, executor.limits.shots_per_job or self.shots)
+
     def main_shots(self, executor: Executor) -> int | None:
         """Return `None` if it gives exact results, else the shots to use."""
-        return None if executor.capabilities.exact else self.shots
+        return None if executor.capabilities.exact else self.finite_shots(executor)
 
     def all_shots(self, executor: Executor) -> list[int | None]:
         """Return the shots to use for each way to run that it declares."""
         able = executor.capabilities
-        return [None] * able.exact + [self.shots] * able.samples
+        return [None] * able.exact + [self.finite_shots(executor)] * able.samples
 
     def taken(
         self, bound: Executor, circuits: Iterable[QuantumScript], shots: Any
@@ -153,7 +157,7 @@ class ExecutorKit(Kit):
         device = qml.device("default.qubit", wires=wires)
         qnode = qml.QNode(function, device, **options)
         if not executor.capabilities.exact:
-            qnode = qml.set_shots(qnode, self.shots)
+            qnode = qml.set_shots(qnode, self.finite_shots(executor))
         self._used = (*self._used, executor)
         return ct.qelectron(qnode, executors=executor), qnode
 

@@ -115,7 +115,7 @@ class MoreRules(ExecutorKit):
         differentiated, _ = self.qelectron(
             quantum, executor, wires=2, diff_method=method
         )
-        _, qnode = self.qelectron(quantum, executor, wires=2, diff_method="backprop")
+        qnode = qml.QNode(quantum, qml.device("default.qubit", wires=2))
         angles = pnp.array(ANGLES[:3], requires_grad=True)
         with calling(f"the gradient of a QElectron with diff_method={method!r}"):
             seen = qml.grad(differentiated)(angles)

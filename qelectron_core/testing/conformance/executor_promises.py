@@ -92,7 +92,7 @@ class PromiseRules(ExecutorKit):
         able = bound.capabilities
         if able.exact and able.samples:
             raise unittest.SkipTest("it takes circuits with shots and without")
-        shots = self.shots if able.exact else None
+        shots = self.finite_shots(bound) if able.exact else None
         (one,) = with_shots(self.make_circuits()[:1], shots)
         _require_refused(bound, one, "samples" if able.exact else "exact")
 
@@ -118,7 +118,9 @@ class PromiseRules(ExecutorKit):
         named = bound.capabilities.measurements
         declared("measurements", named is not None)
         for name, (measurement, needs_shots) in MEASUREMENTS.items():
-            shots = self.shots if needs_shots else self.main_shots(bound)
+            shots = self.main_shots(bound)
+            if needs_shots:
+                shots = self.finite_shots(bound)
             if shots and not bound.capabilities.samples:
                 continue
             one = circuit(entangled(), [measurement], shots)

@@ -32,7 +32,7 @@ class SampleRules(ExecutorKit):
         """Estimates from shots are within 5 standard errors of the exact values."""
         executor = self._sampling()
         circuits = [*plain_circuits(), *spread_circuits(), *several_measurements()]
-        self.require_right(executor, circuits, self.shots)
+        self.require_right(executor, circuits, self.finite_shots(executor))
 
     @value_rule
     def test_e36_counts_are_right(self) -> None:
@@ -44,9 +44,10 @@ class SampleRules(ExecutorKit):
         ]
         for one, result in self._sampled(kinds):
             total = sum(result.values())
+            shots = one.shots.total_shots
             require(
-                total == self.shots,
-                expected=f"counts that sum up to {self.shots} for {shown(one)}",
+                total == shots,
+                expected=f"counts that sum up to {shots} for {shown(one)}",
                 seen=f"{total}, from {result}",
             )
             self.require_close(one, result)
@@ -149,7 +150,7 @@ class SampleRules(ExecutorKit):
         """Return circuits with these measurements, and their results, formed well."""
         bound = self.bind(self._sampling())
         circuits = [circuit(entangled(), [kind]) for kind in kinds]
-        wanted = self.taken(bound, circuits, self.shots)
+        wanted = self.taken(bound, circuits, self.finite_shots(bound))
         with self.session(bound) as session:
             results = session.results(wanted)
         for one, expected, seen in zip(wanted, evaluate(wanted), results, strict=True):
@@ -163,7 +164,7 @@ class SampleRules(ExecutorKit):
 
     def _drawn(self, bound: Executor) -> Any:
         for kind in (qml.sample(wires=_WIRES), qml.counts(wires=_WIRES)):
-            if bound.refuse(circuit(entangled(), [kind], self.shots)) is None:
+            if bound.refuse(circuit(entangled(), [kind], 30)) is None:
                 return kind
         raise unittest.SkipTest("it refuses samples and counts")
 
@@ -173,7 +174,7 @@ class SampleRules(ExecutorKit):
         kinds = [qml.sample(wires=_WIRES), qml.counts(wires=_WIRES)]
         kinds += [qml.probs(wires=_WIRES), qml.expval(qml.Z(0))]
         for kind in kinds:
-            coins = circuit(gates, [kind], self.shots)
+            coins = circuit(gates, [kind], self.finite_shots(bound))
             if bound.refuse(coins) is None:
                 return coins
         raise unittest.SkipTest("it refuses samples, counts and expectation values")

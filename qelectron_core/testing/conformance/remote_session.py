@@ -50,9 +50,9 @@ class RemoteSession(Session):
         return self.fetch(handle)
 
     def submit(self, job: Job) -> Handle:
-        """Submit a job; repeat that only if the vendor says it took nothing."""
+        """Submit a job; repeat that only if it is sure that the vendor took nothing."""
         with calling("submit(job)"):
-            return Handle(_on_loop(self._ask("submit", job, NOT_ACCEPTED)), job)
+            return Handle(_on_loop(self._submit(job)), job)
 
     def status(self, handle: Handle) -> Status:
         """Return the status of a job."""
@@ -97,6 +97,18 @@ class RemoteSession(Session):
     def ask(self, method: str, about: Job | Handle) -> Any:
         """Call a method that changes nothing until it gives an answer."""
         return _on_loop(self._ask(method, about, PASSING))
+
+    async def _submit(self, job: Job) -> Any:
+        while True:
+            try:
+                return await self._ask("submit", job, NOT_ACCEPTED)
+            except (ConnectionError, TimeoutError) as lost:
+                try:
+                    found = await self._ask("find", job, PASSING)
+                except NotImplementedError:
+                    raise lost from None
+                if found is not None:
+                    return found
 
     async def _ask(self, method: str, about: Any, passing: Any) -> Any:
         while True:  # the deadline of the rule ends it
