@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,10 @@ class QElectronDevice(Device):
             DEFAULT_EXECUTOR if executors is None else executors
         )
         self.dispatcher = Dispatcher(make_route(self.member, device), _entropy(device))
-        self._expansion = _expansion(self.executors)
+        self._most_shots = _most_shots(self.executors)
+        self._expands = self._most_shots is not None or not all(
+            executor.capabilities.broadcasting for executor in self.executors
+        )
         #: How calls with the same options are executed, by these options.
         self.settled: dict[Any, Settings] = {}
 
@@ -160,9 +164,9 @@ class QElectronDevice(Device):
         """
         if self.inner.wires is not None and any(map(_measures_all_wires, circuits)):
             circuits = [_with_named_wires(c, self.inner) for c in circuits]
-        if not self._expansion or not any(map(_may_expand, circuits)):
+        if not self._expands or not any(map(_may_expand, circuits)):
             return circuits, _same
-        expanded, merge = self._expansion(tuple(circuits))
+        expanded, merge = _expansion(self._most_shots)(tuple(circuits))
         return (
             (circuits, _same) if len(expanded) == len(circuits) else (expanded, merge)
         )
@@ -225,16 +229,16 @@ def _is_own(measurement: Any) -> bool:
     return type(measurement).__module__.startswith("pennylane.measurements.")
 
 
-def _expansion(executors: Sequence[Executor]) -> CompilePipeline:
-    pipeline = CompilePipeline()
-    limits = [executor.limits.shots_per_job for executor in executors]
-    most = min((limit for limit in limits if limit is not None), default=None)
-    broadcasting = all(executor.capabilities.broadcasting for executor in executors)
-    if not broadcasting or most is not None:
-        pipeline += qml.transforms.broadcast_expand
-    if most is not None:
-        pipeline += split_shots(most=most)
-    return pipeline
+def _most_shots(executors: Sequence[Executor]) -> int | None:
+    """Return how many shots a circuit may have to fit any executor."""
+    limits = (executor.limits.shots_per_job for executor in executors)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+@functools.cache
+def _expansion(most_shots: int | None) -> CompilePipeline:
+    pipeline = CompilePipeline(qml.transforms.broadcast_expand)
+    return pipeline if most_shots is None else pipeline + split_shots(most=most_shots)
 
 
 @qml.transform

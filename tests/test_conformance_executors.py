@@ -97,7 +97,7 @@ class ExactOnly(Good):
 
 @attrs.frozen
 class SampledOnly(Good):
-    """Takes finite shots only, as hardware does, and knows counts only."""
+    """Takes few shots only, as hardware does, and knows counts only."""
 
     capabilities: ClassVar[ct.Capabilities] = ct.Capabilities(
         exact=False, measurements=frozenset({"CountsMP"})
@@ -105,7 +105,13 @@ class SampledOnly(Good):
 
     @property
     def limits(self) -> ct.Limits:
-        return ct.Limits(circuits_per_job=3, shots_per_job=20_000)
+        return ct.Limits(circuits_per_job=3, shots_per_job=4_000)
+
+    def run(self, job: ct.Job) -> Any:
+        shots = sum(circuit.shots.total_shots or 0 for circuit in job.circuits)
+        if len(job) > 3 or shots > 4_000:
+            raise ValueError(f"{len(job)} circuits with {shots} shots are too many")
+        return super().run(job)
 
 
 @attrs.frozen
@@ -145,6 +151,23 @@ class Differentiating(Good):
 
 
 @attrs.frozen
+class AdjointOnly(Differentiating):
+    """Computes derivatives elsewhere; its states are density matrices."""
+
+    capabilities: ClassVar[ct.Capabilities] = ct.Capabilities(samples=False)
+
+    def supports_derivatives(
+        self, method: str, circuit: QuantumScript | None = None
+    ) -> bool:
+        return method == "adjoint" and super().supports_derivatives(method, circuit)
+
+    def result(self, circuit: QuantumScript, seed: int) -> Any:
+        result = super().result(circuit, seed)
+        is_state = type(circuit.measurements[0]) is qml.measurements.StateMP
+        return np.outer(result, np.conj(result)) if is_state else result
+
+
+@attrs.frozen
 class Constant(ct.Executor):
     """Computes nothing, and says so."""
 
@@ -160,7 +183,10 @@ class Constant(ct.Executor):
         return (one,) * shots.num_copies if shots.has_partitioned_shots else one
 
 
-GOOD_EXECUTORS = (Good, ExactOnly, SampledOnly, Differentiating, Constant)
+GOOD_EXECUTORS = (
+    *(Good, ExactOnly, SampledOnly),
+    *(Differentiating, AdjointOnly, Constant),
+)
 
 
 # Values.
@@ -742,11 +768,32 @@ class ConjugatingStates(Good):
         return result if isinstance(result, tuple) else np.conj(result)
 
 
-@breaks("E34", "for_device")
+@breaks("E34", "on wires 'b', 'c', 'a'")
 @attrs.frozen
-class IgnoringTheDevice(Good):
-    def for_device(self, device: Any) -> Any:
-        return self
+class MeasuringWiresInUse(Changing):
+    """Leaves out the wires on which no gate acts."""
+
+    def changed(self, circuit: QuantumScript) -> QuantumScript:
+        used = {wire for op in circuit.operations for wire in op.wires}
+
+        def measure(mp: Any) -> Any:
+            if mp.obs is not None or not isinstance(mp, qml.measurements.ProbabilityMP):
+                return mp
+            return qml.probs(wires=[wire for wire in mp.wires if wire in used])
+
+        return with_measurements(circuit, measure)
+
+
+@breaks("E34", "on wires 'b', 'c', 'a'")
+@attrs.frozen
+class MeasuringInAnotherOrder(Changing):
+    def changed(self, circuit: QuantumScript) -> QuantumScript:
+        def measure(mp: Any) -> Any:
+            if mp.obs is not None or not isinstance(mp, qml.measurements.ProbabilityMP):
+                return mp
+            return qml.probs(wires=sorted(mp.wires, key=str))
+
+        return with_measurements(circuit, measure)
 
 
 # Samples.
