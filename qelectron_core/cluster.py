@@ -39,10 +39,22 @@ class Failover:
     Attributes:
         after: Jobs that must fail one after the other.
         pause_s: Seconds until it is tried again, with one circuit.
+
+    Raises:
+        ConfigError: If a number makes no sense.
     """
 
-    after: int = attrs.field(default=3, validator=attrs.validators.ge(1))
-    pause_s: float = attrs.field(default=30.0, validator=attrs.validators.ge(0))
+    after: int = attrs.field(default=3)
+    pause_s: float = attrs.field(default=30.0)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if self.after < 1:
+            message = f"after={self.after!r} is no number of jobs. Expected 1 or more."
+            raise ConfigError(message)
+        if self.pause_s < 0:
+            message = f"pause_s={self.pause_s!r} is no time. Expected 0 s or more."
+            raise ConfigError(message)
 
 
 def _to_failover(value: Any) -> Any:

@@ -39,6 +39,20 @@ class QFuture(cf.Future[Any]):
         """Where, when and how each circuit of the call ran; empty until done."""
         return self._executions
 
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """What vendors call the remote jobs of the call, as far as they are known.
+
+        Note them down where a program may be lost: `QElectron.attach` leads back.
+        """
+        ended = (execution.handle for execution in self._executions)
+        open_jobs = (
+            intent.handle
+            for intent in runtime().store.jobs()
+            if any(call_id == self.id for call_id, _ in intent.places)
+        )
+        return tuple(dict.fromkeys(h for h in (*ended, *open_jobs) if h is not None))
+
     def result(self, timeout: float | None = None) -> Any:
         """Return what the call returns, waiting for it if need be.
 

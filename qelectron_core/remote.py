@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Hashable, Sequence
 from email.utils import parsedate_to_datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import attrs
 
 from qelectron_core.contracts import Executor, Job, Outcome, Result
-from qelectron_core.errors import ExecutorError
+from qelectron_core.errors import ConfigError, ExecutorError
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -93,21 +94,37 @@ class Polling:
         longest_s: Longest pause, in seconds.
         give_up_s: Seconds for which a question is repeated that gets no answer
             (no connection, 429, 5xx), before the job ends in an error.
+
+    Raises:
+        ConfigError: If a number makes no sense.
     """
 
     first_s: float = 1.0
     longest_s: float = 30.0
     give_up_s: float = 600.0
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse numbers that would poll without a pause, or never."""
+        if not (0 < self.first_s < math.inf and self.first_s <= self.longest_s):
+            message = (
+                f"first_s={self.first_s!r} and longest_s={self.longest_s!r} are no "
+                "shortest and longest pause. Expected seconds above 0, in this order."
+            )
+            raise ConfigError(message)
+        if not self.give_up_s >= 0:
+            message = f"give_up_s={self.give_up_s!r} is no time. Expected 0 s or more."
+            raise ConfigError(message)
+
 
 @attrs.frozen
 class RemoteExecutor(Executor):
     """An executor whose backend takes jobs and answers later.
 
-    Implement `submit`, `status`, `fetch` and `cancel`, each plain or `async`. The
-    core splits to the limits, keeps the journal, polls, retries, times out, cancels
-    and puts results back in order, for all jobs from one event loop. Plain methods
-    are called on worker threads, several at once.
+    Implement `submit`, `status`, `fetch` and `cancel`, each plain or `async`, as may be
+    `open` and `close`, which are called once for all jobs. The core splits to the
+    limits, keeps the journal, polls, retries, times out, cancels and puts results back
+    in order, for all jobs from one event loop. Plain methods are called on worker
+    threads, several at once.
 
     What the methods raise tells the core what to do:
 
@@ -132,6 +149,15 @@ class RemoteExecutor(Executor):
         >>> Acme(timeout_s=3600)
         Acme(timeout_s=3600)
     """
+
+    def open(self) -> MaybeAwaitable[Any]:
+        """Make what all jobs share, such as a client; closed by `close`."""
+        return None
+
+    def close(  # type: ignore[override]  # whoever calls it knows it may be async
+        self, resource: Any
+    ) -> MaybeAwaitable[None]:
+        """Give back what `open` made."""
 
     def submit(self, job: Job) -> MaybeAwaitable[str]:
         """Send a job and return what the vendor calls it.

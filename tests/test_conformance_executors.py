@@ -276,6 +276,15 @@ class Terse(Good):
         return object.__new__(cls)
 
 
+@breaks("E6", "seen: ValueError")
+@attrs.frozen
+class Scolding(Good):
+    def __new__(cls, *_args: Any, **options: Any) -> Any:
+        if not options.keys() <= {"shots", "seed", "retries", "timeout_s"}:
+            raise ValueError("wrong")
+        return object.__new__(cls)
+
+
 @breaks("E7", "are not")
 @attrs.frozen
 class NewForEachDevice(Good):

@@ -18,6 +18,7 @@ import pytest
 import qelectron_core as ct
 from qelectron_core.registry import registry
 from qelectron_core.runtime import runtime
+from qelectron_core.runtime.breakers import Breaker
 
 
 class Bench:
@@ -134,10 +135,8 @@ def test_a_circuit_is_run_again_as_often_as_the_executor_says(
     assert execution.error is None
     assert [e.error for e in execution.earlier] == ["RuntimeError: flaky is down"] * 2
     assert [e.attempt for e in execution.earlier] == [1, 2]
-    attempt = ["submitted", "started"]
-    assert kinds(events) == [*attempt, "retried", *attempt, "retried", *attempt] + [
-        "completed"
-    ]
+    failed = ["submitted", "started", "retried"]
+    assert kinds(events) == [*failed, *failed, *failed[:2], "completed"]
 
 
 def test_an_error_is_final_when_the_retries_are_used_up(
@@ -201,6 +200,26 @@ def test_a_call_cancelled_between_two_attempts_is_not_run_again(bench: Bench) ->
         with pytest.raises((CancelledError, RuntimeError), match=r"^$|is down"):
             future.result(timeout=30)
     assert bench.runs == runs
+
+
+def test_a_circuit_that_fails_while_its_lane_is_closed_is_not_run_again(
+    bench: Bench,
+) -> None:
+    @attrs.frozen
+    class Fails(ct.Executor):
+        def run(self, job: ct.Job) -> Sequence[Any]:
+            bench.count("runs")
+            bench.release.wait(60)
+            raise RuntimeError("too late")
+
+    future = circuit_on(Fails(retries=9)).run_later(0.1)
+    while not bench.runs:
+        time.sleep(0.001)
+    ct.shutdown(timeout_s=0)
+    bench.release.set()
+    with pytest.raises(RuntimeError, match="too late"):
+        future.result(timeout=30)
+    assert bench.runs["runs"] == 1
 
 
 # --- Timeouts -------------------------------------------------------------------------
@@ -377,6 +396,39 @@ def test_a_job_counts_once_however_many_circuits_it_takes_down(
     x = qml.numpy.array(0.5, requires_grad=True)
     qml.grad(lambda x: sum(circuit(x) for _ in range(3)))(x)
     assert "suspended" not in kinds(events)
+
+
+def test_the_breaker_opens_after_failures_in_a_row_of_different_jobs() -> None:
+    breaker = Breaker(ct.Failover(after=2, pause_s=60))
+    assert breaker.record("job-1", failed=True) is None
+    assert breaker.record("job-1", failed=True) is None, "the same job"
+    assert breaker.record("job-2", failed=False) is None
+    assert breaker.record("job-3", failed=True) is None, "one in a row"
+    assert not breaker.is_open()
+    assert breaker.record("job-4", failed=True) == "suspended"
+    assert breaker.is_open()
+    assert breaker.record("job-5", failed=True) is None, "it is open already"
+    assert breaker.record("job-6", failed=False) == "resumed"
+    assert not breaker.is_open()
+    assert breaker.record("job-7", failed=True) is None, "it counts anew"
+
+
+def test_while_one_circuit_tries_a_suspended_executor_no_other_does() -> None:
+    breaker = Breaker(ct.Failover(after=1, pause_s=0.05))
+    breaker.record("job-1", failed=True)
+    while breaker.is_open():
+        time.sleep(0.001)
+    breaker.chosen()
+    assert breaker.is_open()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"after": 0}, "after=0 .*1 or more"), ({"pause_s": -1}, "pause_s=-1 .*0 s or")],
+)
+def test_a_failover_that_makes_no_sense_is_refused(options: Any, message: str) -> None:
+    with pytest.raises(ct.ConfigError, match=message):
+        ct.Failover(**options)
 
 
 @pytest.mark.parametrize("value", ["yes", 3])

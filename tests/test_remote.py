@@ -88,14 +88,16 @@ def test_a_gradient_is_one_job_beside_the_forward_pass() -> None:
 
 
 def test_circuits_gather_while_a_submit_is_on_its_way() -> None:
-    fake = cloud(request_s=0.2)
+    fake = cloud(request_s=0.3)
     circuit = circuit_on(fake)
-    futures = [circuit.run_later(x) for x in ANGLES]
-    assert ct.gather(futures, timeout=60) == pytest.approx(
-        [expected(x) for x in ANGLES]
-    )
-    assert fake.vendor.submitted <= 3
-    assert fake.vendor.circuits == 50
+    futures = [circuit.run_later(ANGLES[0])]
+    _wait_until(lambda: fake.vendor.requests["submit"] == 1)
+    for angle in ANGLES[1:10]:
+        futures.append(circuit.run_later(angle))
+        runtime().loop.ask(lambda: None)  # the lane has seen it
+    results = ct.gather(futures, timeout=60)
+    assert results == pytest.approx([expected(x) for x in ANGLES[:10]])
+    assert [job.circuits for job in fake.vendor.jobs] == [1, 9]
 
 
 @pytest.mark.parametrize(
@@ -512,6 +514,41 @@ def test_a_call_cancelled_while_its_submit_is_on_its_way_is_cancelled_after_it()
     assert fake.vendor.submitted == 1
 
 
+def test_a_call_may_be_cancelled_while_its_result_is_being_made() -> None:
+    futures: list[ct.QFuture] = []
+
+    @qml.transform
+    def cancelling(tape: Any) -> Any:
+        def post(results: Any) -> Any:
+            futures[0].cancel()
+            return results[0]
+
+        return [tape], post
+
+    futures.append(cancelling(circuit_on(cloud(latency_s=0.2))).run_later(0.1))
+    with pytest.raises(CancelledError):
+        futures[0].result(timeout=30)
+    assert futures[0].cancelled()
+
+
+def test_the_record_of_a_cancelled_circuit_names_its_job() -> None:
+    fake = cloud(latency_s=60)
+    ended: list[ct.Execution] = []
+
+    def see(event: ct.Event) -> None:
+        if event.execution is not None:
+            ended.append(event.execution)
+
+    with ct.observe(see):
+        future = circuit_on(fake).run_later(0.1)
+        _wait_until(lambda: bool(future.handles))
+        assert future.handles == (fake.vendor.jobs[0].id,)
+        future.cancel()
+        _wait_until(lambda: bool(ended))
+    assert ended[0].cancelled
+    assert ended[0].handle == fake.vendor.jobs[0].id
+
+
 def test_shutdown_cancels_what_is_at_the_vendor() -> None:
     fake = cloud(latency_s=60)
     futures = [circuit_on(fake).run_later(x) for x in ANGLES]
@@ -670,6 +707,30 @@ def test_load_tells_of_the_vendors_queue() -> None:
     assert ct.load(fake).in_flight == 5
     ct.shutdown()
     assert all(future.cancelled() for future in futures)
+
+
+@pytest.mark.parametrize(
+    "options", [{"first_s": 0}, {"first_s": 9, "longest_s": 3}, {"give_up_s": -1}]
+)
+def test_a_polling_that_makes_no_sense_is_refused(options: Any) -> None:
+    with pytest.raises(ct.ConfigError, match="Expected"):
+        ct.Polling(**options)
+
+
+def test_open_and_close_may_be_async() -> None:
+    log: list[str] = []
+
+    async def opened(self: Any) -> dict[str, Any]:
+        log.append("open")
+        return {}
+
+    async def closed(self: Any, resource: Any) -> None:
+        log.append(f"close {type(resource).__name__}")
+
+    executor = plain_with(open=opened, close=closed)
+    with executor:
+        assert float(circuit_on(executor)(0.1)) == pytest.approx(0.1)
+    assert log == ["open", "close dict"]
 
 
 @pytest.mark.parametrize(

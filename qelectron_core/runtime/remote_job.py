@@ -333,8 +333,8 @@ class RemoteJob:
         what_next = "take its results with attach()" if self.handle else "look for it"
         return UnsettledJobError(
             f"job {self._name} of {self._executor!r} may be running, or done, at the "
-            f"vendor, and is not sent again: {reason}. Before you run these circuits "
-            f"anew, {what_next}."
+            f"vendor, and is not sent again: {reason.rstrip('.')}. Before you run "
+            f"these circuits anew, {what_next}."
         )
 
     @property

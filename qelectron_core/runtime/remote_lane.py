@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qelectron_core.errors import ConfigError
 from qelectron_core.remote import Handle, RemoteExecutor
@@ -96,11 +96,11 @@ class RemoteLane:
     def cancel(self, wanted: Callable[[Task], bool]) -> int:
         """Cancel tasks, queued ones and those at the vendor; return how many."""
         with self._lock:
-            dropped = self._pending.drop(wanted)
+            dropped = [(task, Ran()) for task in self._pending.drop(wanted)]
         if self.loop.started:
             dropped += self.loop.ask(self._drop_in_flight, wanted)
-        for task in dropped:
-            settle(task, CancelledError(), Ran())
+        for task, ran in dropped:
+            settle(task, CancelledError(), ran)
         return len(dropped)
 
     def stop(self) -> None:
@@ -110,9 +110,8 @@ class RemoteLane:
         be attached to later.
         """
         if self._durable and self.loop.started:
-            detached = self.loop.ask(self._detach)
-            for task in detached:
-                settle(task, CancelledError(), Ran(last=True))
+            for task, ran in self.loop.ask(self._detach):
+                settle(task, CancelledError(), ran)
         self.cancel(lambda task: True)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -221,21 +220,26 @@ class RemoteLane:
 
         self.loop.spawn(adopt())
 
-    def _drop_in_flight(self, wanted: Callable[[Task], bool]) -> list[Task]:
-        dropped: list[Task] = []
+    def _drop_in_flight(self, wanted: Callable[[Task], bool]) -> list[_Dropped]:
+        dropped: list[_Dropped] = []
         for job in list(self._jobs):
             places = [
                 (place, task)
                 for place, task in enumerate(job.tasks)
                 if task is not None and wanted(task)
             ]
-            dropped += [task for _, task in places]
+            dropped += [(task, job.ran) for _, task in places]
             job.drop([place for place, _ in places])
         return dropped
 
-    def _detach(self) -> list[Task]:
+    def _detach(self) -> list[_Dropped]:
         """Let go of all jobs, which stay in the journal; return their circuits."""
-        return [task for job in list(self._jobs) for task in job.detach()]
+        jobs = list(self._jobs)
+        return [(task, job.ran) for job in jobs for task in job.detach()]
+
+
+#: A circuit that was cancelled, and what is to be said of its job.
+_Dropped: TypeAlias = tuple[Task, Ran]
 
 
 class _Resource:

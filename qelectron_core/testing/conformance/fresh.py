@@ -93,14 +93,18 @@ def _run(
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
     path = os.pathsep.join(filter(None, sys.path))
-    done = subprocess.run(
-        [sys.executable, "-c", _QUIET + code, *arguments],
-        input=given,
-        capture_output=True,
-        check=False,
-        timeout=PROCESS_S,
-        env={**os.environ, "PYTHONPATH": path, **variables},
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _QUIET + code, *arguments],
+            input=given,
+            capture_output=True,
+            check=False,
+            timeout=PROCESS_S,
+            env={**os.environ, "PYTHONPATH": path, **variables},
+        )
+    except subprocess.TimeoutExpired:
+        expected = f"a fresh Python process to end within {PROCESS_S:g} s"
+        raise RuleBroken(expected, "it did not") from None
     if done.returncode == _ABSENT:
         raise unittest.SkipTest("a fresh process does not find its class")
     if done.returncode:

@@ -26,7 +26,7 @@ PATIENCE: Final = 2
 
 
 def check(
-    kit: Kit,
+    kit: Kit | type[Kit],
     *,
     rules: Collection[str] = (),
     starting: Callable[[Rule], None] | None = None,
@@ -35,8 +35,8 @@ def check(
     """Check a plugin by the rules of a kit.
 
     Args:
-        kit: An instance of a class such as `ExecutorConformance`, whose `make`
-            says what is checked.
+        kit: A class derived from a kit such as `ExecutorConformance`, whose `make`
+            says what is checked, or an instance of it.
         rules: Numbers of the rules to check; all of them if none is named.
         starting: Called with each rule before it is checked.
         ended: Called with what came of each rule.
@@ -47,6 +47,7 @@ def check(
     Raises:
         ConfigError: If the kit has no rule of such a number.
     """
+    kit = kit() if isinstance(kit, type) else kit
     results: list[RuleResult] = []
     for rule in _wanted(kit, rules):
         if starting is not None:
