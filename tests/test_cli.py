@@ -119,7 +119,7 @@ def test_help_lists_the_commands(args: tuple[str, ...]) -> None:
     result = run(*args)
     assert result.exit_code == 0
     assert "Usage: qelectron" in result.stdout
-    assert "plugins  List installed plugins" in result.stdout
+    assert "plugins     List installed plugins" in result.stdout
     assert "demo     Test Bell's inequality" in result.stdout
 
 
@@ -129,7 +129,7 @@ def test_help_survives_a_command_that_does_not_load(
     installed(with_command("wrong", "qelectron_nowhere:wrong"))
     result = run("--help")
     assert result.exit_code == 0
-    assert "wrong    From plugin 'fake'." in result.stdout
+    assert "wrong       From plugin 'fake'." in result.stdout
 
 
 def test_command_that_does_not_load_says_why(installed: Callable[..., None]) -> None:
@@ -159,9 +159,10 @@ def test_table_names_what_each_plugin_offers() -> None:
     result = run("plugins")
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
-    core = ["core", "qelectron-core", ct.__version__, "stores:", "memory"]
+    core = ["core", "qelectron-core", ct.__version__, "executors:", "FakeCloud"]
     assert core in lines
-    assert ["commands:", "demo,", "plugins"] in lines
+    assert ["stores:", "memory"] in lines
+    assert ["commands:", "check,", "demo,", "new-plugin,", "plugins"] in lines
     assert "\x1b" not in result.stdout  # no colours in a pipe
 
 
@@ -170,7 +171,7 @@ def test_json_names_what_each_plugin_offers(installed: Callable[..., None]) -> N
     result = run("plugins", "--json")
     assert result.exit_code == 0
     core, odd = json.loads(result.stdout)
-    assert core["commands"] == ["demo", "plugins"]
+    assert core["commands"] == ["check", "demo", "new-plugin", "plugins"]
     assert core["error"] is None
     assert odd == {
         "name": "odd",
@@ -191,7 +192,7 @@ def test_broken_plugin_is_listed_with_its_reason(broken_plugin: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert f"broken qelectron-broken 0.3 did not load: {BROKEN}" in lines
-    assert f"core qelectron-core {ct.__version__} stores: memory" in lines
+    assert f"core qelectron-core {ct.__version__} executors: FakeCloud" in lines
     assert done.stderr == ""
 
 
@@ -268,7 +269,8 @@ def test_completion_survives_a_command_that_does_not_load(
     installed(with_command("wrong", "qelectron_nowhere:wrong"))
     context = click.Context(cli, resilient_parsing=True)
     assert cli.get_command(context, "wrong") is None
-    assert cli.list_commands(context) == ["demo", "plugins", "wrong"]
+    known = cli.list_commands(context)
+    assert known == ["check", "demo", "new-plugin", "plugins", "wrong"]
 
 
 @pytest.mark.parametrize(

@@ -253,12 +253,20 @@ class PriceUnclear(Cloud):
         return math.nan
 
 
-@breaks("R12", "first_s=0")
+@breaks("R12", "seen: ConfigError: first_s=0")
 @attrs.frozen
 class PollingWithoutPause(Cloud):
     @property
     def polling(self) -> ct.Polling:
         return ct.Polling(first_s=0.0)
+
+
+@breaks("R12", "longest_s=inf")
+@attrs.frozen
+class PollingSeldom(Cloud):
+    @property
+    def polling(self) -> ct.Polling:
+        return ct.Polling(longest_s=math.inf)
 
 
 @breaks("R12", "seen: 5")

@@ -136,6 +136,8 @@ class FakeCloud(RemoteExecutor):
     @polling.default
     def _default_polling(self) -> Polling:
         shortest_s, longest_s = FIRST_POLL_S
+        if not _is_number(self.latency_s):  # to be refused by its own validator
+            return Polling()
         first_s = min(max(self.latency_s / 10, shortest_s), longest_s)
         return Polling(first_s=first_s)
 

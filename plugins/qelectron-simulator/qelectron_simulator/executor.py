@@ -106,6 +106,8 @@ class Simulator(Executor):
 
     def run(self, job: Job) -> Sequence[Result | Outcome | Exception]:
         """Run a job on the worker's device."""
+        if not job.circuits:
+            return []
         worker: Worker | ProcessWorker = job.resource
         return worker.run(job.circuits, job.seeds, job.settings)
 
