@@ -120,7 +120,7 @@ def test_help_lists_the_commands(args: tuple[str, ...]) -> None:
     assert result.exit_code == 0
     assert "Usage: qelectron" in result.stdout
     assert "plugins     List installed plugins" in result.stdout
-    assert "demo     Test Bell's inequality" in result.stdout
+    assert "demo        Test Bell's inequality" in result.stdout
 
 
 def test_help_survives_a_command_that_does_not_load(
