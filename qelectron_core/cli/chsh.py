@@ -46,7 +46,7 @@ class Noisy(Executor):
     readout: float = 0.01
 
     @property
-    def concurrency(self) -> int:
+    def concurrency(self) -> int | None:
         """As many jobs at once as the inner executor runs."""
         return self.inner.concurrency
 

@@ -6,12 +6,12 @@ most 1.5 s, and 10,000 calls in flight at no more than 9 KB each, with the circu
 """
 
 import gc
-import resource
 import statistics
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pennylane as qml
@@ -55,47 +55,43 @@ def many_circuits(limits: ct.Limits) -> list[float]:
         cloud = FakeCloud(name=f"{limits}-{number}", latency_s=1.0, limits=limits)
         circuit = electron(cloud)
         circuit.map(angles[:2])  # both warm
-        times.append(seconds(lambda circuit=circuit: circuit.map(angles)))
+        times.append(seconds(partial(circuit.map, angles)))
         assert cloud.vendor.circuits == CIRCUITS + 2
     return times
 
 
-def in_flight(limits: ct.Limits) -> tuple[float, float, int]:
-    """Return KB per waiting call (traced, resident), and threads beyond the first."""
+def in_flight(limits: ct.Limits) -> tuple[float, int]:
+    """Return KB per waiting call, with the vendor's part, and threads added."""
     cloud = FakeCloud(name=f"waiting {limits}", latency_s=600.0, limits=limits)
     circuit = electron(cloud)
     warm = [circuit.run_later(0.1) for _ in range(10)]
     before = threading.active_count()
     gc.collect()
     tracemalloc.start()
-    resident = _resident_kb()
     futures = [circuit.run_later(number / 7) for number in range(IN_FLIGHT)]
     while cloud.vendor.circuits < IN_FLIGHT + len(warm):
         time.sleep(0.05)
     time.sleep(1.0)  # until the vendor has computed what it needs memory for
     gc.collect()
     traced, _ = tracemalloc.get_traced_memory()
-    resident = _resident_kb() - resident
     tracemalloc.stop()
     threads = threading.active_count() - before
     ct.shutdown()
     assert all(future.cancelled() for future in futures)
-    return traced / 1024 / IN_FLIGHT, resident / IN_FLIGHT, threads
-
-
-def _resident_kb() -> float:
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return traced / 1024 / IN_FLIGHT, threads
 
 
 def main() -> None:
     """Measure everything and print a table."""
     table = Table(title="Remote calls on a FakeCloud")
-    for column in ("jobs", f"{CIRCUITS:,} circuits, 1 s latency", "KB per call", "threads"):
+    circuits = f"{CIRCUITS:,} circuits, 1 s latency"
+    for column in ("jobs", circuits, "KB per call", "threads"):
         table.add_column(column)
-    for name, limits in (("as few as may be", ct.Limits()), ("one by one", ONE_BY_ONE)):
+    kinds = {"as few as may be": ct.Limits(), "one by one": ONE_BY_ONE}
+    for name, limits in kinds.items():
         times = many_circuits(limits)
         spread = f"{statistics.median(times):.2f} s ({min(times):.2f}–{max(times):.2f})"
-        traced, _, threads = in_flight(limits)
+        traced, threads = in_flight(limits)
         table.add_row(name, spread, f"{traced:.1f}", str(threads))
     Console().print(table)
 
