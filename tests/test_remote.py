@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import signal
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -55,6 +57,7 @@ def _no_leftovers() -> Iterator[None]:
 
 
 ANGLES = [number / 50 for number in range(50)]
+PATIENT = ct.Polling(first_s=0.05, longest_s=5.0, give_up_s=3600.0)
 
 
 # --- The ordinary way -----------------------------------------------------------------
@@ -140,6 +143,36 @@ def test_results_come_one_by_one_while_the_rest_is_pending() -> None:
     waiting = [circuit_on(slow).run_later(0.1) for _ in range(20)]
     assert float(done.result(timeout=30)) == pytest.approx(expected(0.1))
     assert not any(future.done() for future in waiting)
+
+
+def test_many_calls_in_flight_take_no_thread_and_little_memory_each() -> None:
+    fake = cloud(
+        latency_s=0.5, machines=1, limits=ct.Limits(circuits_per_job=1), polling=PATIENT
+    )
+
+    @ct.qelectron(executors=fake)
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def circuit(x: float) -> Any:
+        qml.RX(x, wires=0)
+        qml.RY(x, wires=1)
+        qml.CNOT(wires=[0, 1])
+        qml.RZ(x, wires=1)
+        return qml.expval(qml.Z(1))
+
+    many = 1000
+    first = circuit.run_later(0.1)  # what is made once
+    _wait_until(lambda: fake.vendor.submitted == 1)
+    threads = threading.active_count()
+    tracemalloc.start()
+    futures = [circuit.run_later(number / 7) for number in range(many)]
+    _wait_until(lambda: fake.vendor.submitted == many + 1)
+    gc.collect()
+    traced, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert traced / many <= 9 * 1024  # with the vendor's own part
+    assert threading.active_count() <= threads + 3
+    first.result(timeout=30)
+    assert not all(future.done() for future in futures)
 
 
 def test_it_works_inside_a_running_event_loop() -> None:
@@ -284,7 +317,6 @@ def test_open_that_fails_is_tried_again_by_the_next_call() -> None:
 
 # --- Trouble --------------------------------------------------------------------------
 
-PATIENT = ct.Polling(first_s=0.05, longest_s=5.0, give_up_s=3600.0)
 chance = st.sampled_from([0.0, 0.0, 0.1, 0.4])
 passing_faults = st.builds(
     Faults,
