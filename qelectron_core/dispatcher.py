@@ -225,10 +225,9 @@ def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
             may run circuits itself instead of idling.
     """
     current = runtime()
-    by_lane: dict[Any, list[Task]] = {}
+    by_lane = _by_lane(tasks)
     for task in tasks:
         current.report("submitted", task)
-        by_lane.setdefault(current.lane(task), []).append(task)
     *others, last = by_lane.items() if by_lane else [(None, [])]
     for lane, lane_tasks in others:
         lane.submit(lane_tasks)
@@ -240,6 +239,24 @@ def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
         enter(lane_tasks)
 
 
+def _by_lane(tasks: Sequence[Task]) -> dict[Any, list[Task]]:
+    """Return tasks by the lane of their executor.
+
+    Raises:
+        ConfigError: If a lane cannot be made; then none of the tasks will run.
+    """
+    current = runtime()
+    by_lane: dict[Any, list[Task]] = {}
+    try:
+        for task in tasks:
+            by_lane.setdefault(current.lane(task), []).append(task)
+    except BaseException:
+        for task in tasks:
+            current.loads.remove(task.executor)
+        raise
+    return by_lane
+
+
 def attach(tasks: Sequence[Task], handle: str) -> None:
     """Take the results of tasks from a job that their executor's vendor has.
 
@@ -247,8 +264,8 @@ def attach(tasks: Sequence[Task], handle: str) -> None:
         ConfigError: If they do not all belong to one remote executor.
     """
     current = runtime()
-    lanes = {current.lane(task) for task in tasks}
-    lane = lanes.pop() if len(lanes) == 1 else None
+    by_lane = _by_lane(tasks)
+    lane = next(iter(by_lane)) if len(by_lane) == 1 else None
     if not isinstance(lane, RemoteLane):
         for task in tasks:
             current.loads.remove(task.executor)

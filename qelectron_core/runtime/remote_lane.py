@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qelectron_core.errors import ConfigError
+from qelectron_core.recording import install
 from qelectron_core.remote import Handle, RemoteExecutor
 from qelectron_core.runtime.account import Account, call
 from qelectron_core.runtime.journal import RemoteJournal
@@ -43,8 +44,10 @@ class RemoteLane:
         """Make an idle lane.
 
         Raises:
-            ConfigError: If the executor states limits that let nothing run.
+            ConfigError: If the executor states limits that let nothing run, or if
+                PennyLane cannot be used from several threads.
         """
+        _require_threads(executor)
         self.executor = executor
         self.origins: set[Executor] = set()
         self.loop = services.loop
@@ -76,18 +79,8 @@ class RemoteLane:
     submit_here = submit
 
     def run_here(self, task: Task) -> None:
-        """Refuse to run in this thread.
-
-        Raises:
-            ConfigError: Always.
-        """
-        del task
-        message = (
-            f"{self.executor!r} cannot be used: this PennyLane's recording of "
-            "operations could not be made safe for several threads. Install the "
-            "PennyLane that qelectron-core asks for."
-        )
-        raise ConfigError(message)
+        """Queue one task: a vendor runs it wherever it is asked from."""
+        self.submit([task])
 
     def attach(self, tasks: Sequence[Task], handle: str) -> None:
         """Wait for a job that the vendor has already, instead of submitting one."""
@@ -284,6 +277,16 @@ class _Resource:
             _log.exception("%r could not close what it had opened", self._executor)
         finally:
             done.set()
+
+
+def _require_threads(executor: RemoteExecutor) -> None:
+    if not install():
+        message = (
+            f"{executor!r} cannot be used: this PennyLane's recording of operations "
+            "could not be made safe for several threads. Install the PennyLane that "
+            "qelectron-core asks for."
+        )
+        raise ConfigError(message)
 
 
 def _settle_all(ended: Sequence[tuple[Task, Any]], ran: Ran) -> None:
