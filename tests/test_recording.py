@@ -24,8 +24,8 @@ def run_stress(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
 def test_stress(device: str) -> None:
-    """Eight threads, 10,000 circuits, and a main thread that builds others."""
-    finished = run_stress(device, "10000")
+    """Eight threads, 4,000 circuits, and a main thread that builds others."""
+    finished = run_stress(device, "4000")
     assert finished.returncode == 0, finished.stdout + finished.stderr[-2000:]
     assert finished.stdout.startswith("0 errors")
 
