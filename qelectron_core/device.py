@@ -19,7 +19,7 @@ from pennylane.transforms.core import CompilePipeline
 
 from qelectron_core.cluster import Member, to_member
 from qelectron_core.contracts import Executor, Settings
-from qelectron_core.dispatcher import Counter, Dispatcher
+from qelectron_core.dispatcher import Counter, Dispatcher, with_own_shots
 from qelectron_core.recording import install
 from qelectron_core.router import make_route
 from qelectron_core.shots import merge, split, with_shots
@@ -69,8 +69,12 @@ class QElectronDevice(Device):
         self.member: Member = to_member(
             DEFAULT_EXECUTOR if executors is None else executors
         )
-        self.dispatcher = Dispatcher(make_route(self.member, device), _entropy(device))
-        self._most_shots = _most_shots(self.executors)
+        route = make_route(self.member, device)
+        alike = len({leaf.bound.shots for leaf in route}) == 1
+        # Where all agree, shots are set before they are split, and then stay.
+        self._shots_of = next(iter(route)) if alike else None
+        self.dispatcher = Dispatcher(route, _entropy(device), own_shots=not alike)
+        self._most_shots = _most_shots(self.executors) if alike else None
         self._expands = self._most_shots is not None or not all(
             executor.capabilities.broadcasting for executor in self.executors
         )
@@ -164,12 +168,12 @@ class QElectronDevice(Device):
         """
         if self.inner.wires is not None and any(map(_measures_all_wires, circuits)):
             circuits = [_with_named_wires(c, self.inner) for c in circuits]
+        if self._shots_of is not None and self.uniform_shots != "qnode":
+            circuits = [with_own_shots(c, self._shots_of) for c in circuits]
         if not self._expands or not any(map(_may_expand, circuits)):
             return circuits, _same
         expanded, merge = _expansion(self._most_shots)(tuple(circuits))
-        return (
-            (circuits, _same) if len(expanded) == len(circuits) else (expanded, merge)
-        )
+        return expanded, merge
 
     def execute_and_compute_derivatives(
         self, circuits: Any, execution_config: ExecutionConfig | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,11 +17,16 @@ from qelectron_core.contracts import Seed, Settings
 from qelectron_core.errors import ConfigError
 from qelectron_core.ids import new_id
 from qelectron_core.recording import install
-from qelectron_core.recovery import is_executors, may_fail_over, pause_before_retry
+from qelectron_core.recovery import (
+    is_executors,
+    may_fail_over,
+    may_follow,
+    pause_before_retry,
+)
 from qelectron_core.router import AnyRoute, Choices, Route
 from qelectron_core.runtime import runtime
 from qelectron_core.runtime.remote_lane import RemoteLane
-from qelectron_core.runtime.task import Batch, Task
+from qelectron_core.runtime.task import Batch, Task, describe
 from qelectron_core.shots import with_shots
 
 if TYPE_CHECKING:
@@ -36,15 +42,20 @@ class Dispatcher:
     Picklable, with whatever its selectors hold.
     """
 
-    def __init__(self, route: AnyRoute, entropy: int) -> None:
+    def __init__(
+        self, route: AnyRoute, entropy: int, *, own_shots: bool = True
+    ) -> None:
         """Make a dispatcher.
 
         Args:
             route: Chooses executors.
             entropy: Seeds the samples of executors without a seed of their own.
+            own_shots: Whether executors' own shots replace those of circuits;
+                otherwise circuits come with the shots that they are to have.
         """
         self.route = route
         self._entropy = entropy
+        self._own_shots = own_shots
         self._dispatched = Counter()
 
     def tasks(
@@ -76,8 +87,7 @@ class Dispatcher:
                 runtime().chosen(route)
                 tasks.append(task)
         except BaseException:
-            for task in tasks:
-                runtime().loads.remove(task.executor)
+            forget(tasks)
             raise
         return tasks
 
@@ -119,7 +129,7 @@ class Dispatcher:
         if task.route.clusters:
             current.learned(task, execution, failed=is_executors(error))
         following = None
-        if error is not None and not last and not task.batch.cancelled:
+        if error is not None and not last and may_follow(task):
             following = self._following(task, error, execution)
         if following is not None:
             current.report("retried", task, execution)
@@ -141,7 +151,7 @@ class Dispatcher:
         """
         while True:
             route = self.route.choose(circuit, call, tried)
-            ready = _with_own_shots(circuit, route)
+            ready = with_own_shots(circuit, route) if self._own_shots else circuit
             reason = route.bound.refuse(ready)
             if reason is None:
                 return route, ready
@@ -168,7 +178,8 @@ class Dispatcher:
                 return None
             route, ready = self._choose(task.requested, None, tried)
         except Exception as failure:
-            error.add_note(f"and no other executor was tried: {failure}")
+            with suppress(Exception):  # some exceptions take no notes
+                error.add_note(f"no other executor was tried: {describe(failure)}")
             return None
         return attrs.evolve(
             self._again(task, execution, route, ready), tried=tried
@@ -177,8 +188,7 @@ class Dispatcher:
     def _again(
         self, task: Task, execution: Execution, route: Route, circuit: QuantumScript
     ) -> Task:
-        runtime().chosen(route)
-        return attrs.evolve(
+        again = attrs.evolve(
             task,
             circuit=circuit,
             route=route,
@@ -187,6 +197,8 @@ class Dispatcher:
             submitted_at=time.time(),
             earlier=(*task.earlier, execution),
         )
+        runtime().chosen(route)
+        return again
 
 
 def _refusal(route: Route, reason: str) -> str:
@@ -196,7 +208,12 @@ def _refusal(route: Route, reason: str) -> str:
     )
 
 
-def _with_own_shots(circuit: QuantumScript, route: Route) -> Any:
+def with_own_shots(circuit: QuantumScript, route: Route) -> QuantumScript:
+    """Return the circuit with the shots that an executor asks for.
+
+    Raises:
+        ConfigError: If that changes the number of results.
+    """
     shots = route.bound.shots
     if shots == "qnode":
         return circuit
@@ -251,10 +268,15 @@ def _by_lane(tasks: Sequence[Task]) -> dict[Any, list[Task]]:
         for task in tasks:
             by_lane.setdefault(current.lane(task), []).append(task)
     except BaseException:
-        for task in tasks:
-            current.loads.remove(task.executor)
+        forget(tasks)
         raise
     return by_lane
+
+
+def forget(tasks: Iterable[Task]) -> None:
+    """Note that executors were chosen for circuits that will never run."""
+    for task in tasks:
+        runtime().loads.remove(task.executor)
 
 
 def attach(tasks: Sequence[Task], handle: str) -> None:
@@ -267,8 +289,7 @@ def attach(tasks: Sequence[Task], handle: str) -> None:
     by_lane = _by_lane(tasks)
     lane = next(iter(by_lane)) if len(by_lane) == 1 else None
     if not isinstance(lane, RemoteLane):
-        for task in tasks:
-            current.loads.remove(task.executor)
+        forget(tasks)
         message = (
             f"there is no job {handle!r} to attach to: the circuits of this call do "
             "not run on one remote executor. Use the executor that the job was "

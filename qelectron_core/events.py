@@ -40,7 +40,9 @@ class Execution:
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     error: str | None = None
     attempt: int = 1
-    earlier: tuple[Execution, ...] = ()
+    earlier: tuple[Execution, ...] = attrs.field(
+        default=(), repr=lambda attempts: f"<{len(attempts)}>"
+    )
     handle: str | None = None
     cost_usd: float | None = None
 

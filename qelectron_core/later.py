@@ -9,6 +9,7 @@ is being differentiated, in the caller's thread, when it asks for the result.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,7 +26,7 @@ from pennylane.transforms import convert_to_numpy_parameters
 from qelectron_core import outputs
 from qelectron_core.contracts import Settings
 from qelectron_core.device import QElectronDevice, settings_of
-from qelectron_core.dispatcher import attach, submit
+from qelectron_core.dispatcher import attach, forget, submit
 from qelectron_core.futures import QFuture
 from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
@@ -70,6 +71,18 @@ class Later:
     def attach(self, handle: str) -> None:
         """Take the results of the circuits from a job that the vendor has."""
         attach(self.tasks, handle)
+
+    @staticmethod
+    def prepare_all(qelectron: QElectron, calls: Iterable[Any]) -> list[Later]:
+        """Do what comes before execution, for several calls."""
+        prepared: list[Later] = []
+        try:
+            for args in calls:
+                prepared.append(Later(copy.copy(qelectron), args, {}))
+        except BaseException:
+            forget([task for later in prepared for task in later.tasks])
+            raise
+        return prepared
 
     @staticmethod
     def send_all(calls: Iterable[Later]) -> None:

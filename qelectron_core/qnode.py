@@ -129,7 +129,7 @@ class QElectron(qml.QNode):
         try:
             for start in range(0, len(arguments), MAP_CHUNK):
                 some = arguments[start : start + MAP_CHUNK]
-                chunk = [Later(copy.copy(self), args, {}) for args in some]
+                chunk = Later.prepare_all(self, some)
                 Later.send_all(chunk)
                 futures.extend(call.future for call in chunk)
         except BaseException:

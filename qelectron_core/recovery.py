@@ -20,6 +20,16 @@ LONGEST_PAUSE_S: Final = 30.0
 FINAL: Final = (CancelledError, JobCancelledError, UnsettledJobError)
 
 
+def may_follow(task: Task) -> bool:
+    """Tell whether another attempt may follow at all.
+
+    Not once the call is cancelled, and not for tensors that are bound to the thread
+    that called.
+    """
+    backprop = task.settings.gradient_method == "backprop"
+    return not task.batch.cancelled and not backprop
+
+
 def may_fail_over(error: Exception) -> bool:
     """Tell whether a circuit that ended in this error may be run elsewhere."""
     return not isinstance(error, FINAL)

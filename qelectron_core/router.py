@@ -120,7 +120,7 @@ class ClusterRoute:
     def is_open(self, tried: Collection[Route]) -> bool:
         """Tell whether a circuit that was tried there may be sent to a member."""
         if self.member.failover is None:
-            return not any(route in tried for route in self)
+            return all(child.is_open(tried) for child in self._touched(tried))
         return any(child.is_open(tried) for child in self._children)
 
     def is_suspended(self) -> bool:
@@ -152,9 +152,13 @@ class ClusterRoute:
         Members that keep failing are left out, unless no other is left.
         """
         if self.member.failover is None:
-            return self._children
+            return self._touched(tried) or self._children
         candidates = [child for child in self._children if child.is_open(tried)]
         return [c for c in candidates if not self._is_suspended(c)] or candidates
+
+    def _touched(self, tried: Collection[Route]) -> list[AnyRoute]:
+        """Return the members within which a circuit has been tried."""
+        return [c for c in self._children if any(route in tried for route in c)]
 
     def _is_suspended(self, child: AnyRoute) -> bool:
         if isinstance(child, Route) and self.member.failover is not None:

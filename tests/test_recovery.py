@@ -351,6 +351,43 @@ def test_one_member_of_three_that_fails_half_of_the_time_is_not_noticed(
     assert "failed" not in kinds(events)
 
 
+def test_an_inner_cluster_fails_over_by_itself(bench: Bench) -> None:
+    inner = ct.QCluster([Flaky(bench, failures=99), Angle()], failover=True)
+    outer = ct.QCluster([inner, Angle(name="other")])
+    circuit = circuit_on(outer)
+    assert [float(circuit(x)) for x in (0.1, 0.2, 0.3)] == [0.1, 0.2, 0.3]
+
+
+def test_a_member_that_cannot_be_used_at_all_ends_the_circuit_and_hangs_nothing(
+    bench: Bench,
+) -> None:
+    @attrs.frozen
+    class Unusable(ct.Executor):
+        @property
+        def concurrency(self) -> int:
+            return 0
+
+    cluster = ct.QCluster([Flaky(bench, failures=99), Unusable()], failover=True)
+    with pytest.raises(ct.ConfigError, match="concurrency=0"):
+        circuit_on(cluster).run_later(0.1).result(timeout=30)
+
+
+def test_a_failing_circuit_with_an_exception_that_takes_no_notes_fails_over(
+    bench: Bench,
+) -> None:
+    @attrs.frozen
+    class VendorError(Exception):
+        code: int = 0
+
+    @attrs.frozen
+    class Fails(ct.Executor):
+        def run(self, job: ct.Job) -> Sequence[Any]:
+            raise VendorError
+
+    cluster = ct.QCluster([Fails(), Angle()], failover=True)
+    assert float(circuit_on(cluster).run_later(0.4).result(timeout=30)) == 0.4
+
+
 # --- The circuit breaker --------------------------------------------------------------
 
 
@@ -484,6 +521,26 @@ def test_load_forgets_circuits_that_never_ran() -> None:
     with pytest.raises(ct.ConfigError, match="finite shots only"):
         qml.grad(circuit)(qml.numpy.array(0.5, requires_grad=True))
     assert ct.load(angle).in_flight == ct.load(sampling).in_flight == 0
+
+
+def test_load_forgets_the_calls_of_a_map_that_could_not_be_built() -> None:
+    circuit = circuit_on(Angle())
+    with pytest.raises(ZeroDivisionError):
+        circuit.map(angle_or_error for angle_or_error in _angles_with_an_error())
+
+    def division(x: Any) -> Any:
+        qml.RX(1 / x, wires=0)
+        return qml.expval(qml.Z(0))
+
+    device = qml.device("default.qubit", wires=1)
+    with pytest.raises(ZeroDivisionError):
+        ct.qelectron(qml.QNode(division, device), executors=Angle()).map([1.0, 0.0])
+    assert ct.load(Angle()).in_flight == 0
+
+
+def _angles_with_an_error() -> Iterator[float]:
+    yield 0.1
+    raise ZeroDivisionError
 
 
 def test_a_selector_learns_once_of_every_attempt(bench: Bench) -> None:

@@ -434,6 +434,69 @@ def test_a_vendor_without_an_answer_is_given_up_with_its_handle() -> None:
     assert len(calls) < 30
 
 
+def test_a_status_without_an_answer_holds_up_nobody_and_meets_its_deadline() -> None:
+    async def status(self: Any, handle: ct.Handle) -> Any:
+        if handle.job.resource["first"] == handle.id:
+            await asyncio.sleep(600)
+        return "done"
+
+    def submit(self: Any, job: ct.Job) -> str:
+        job.resource.setdefault("first", f"vendor-{job.id}")
+        return Plain.submit(self, job)
+
+    hangs = attrs.evolve(plain_with(status=status, submit=submit), timeout_s=3.0)
+    circuit = circuit_on(hangs)
+    stuck = circuit.run_later(0.1)
+    _wait_until(lambda: bool(stuck.handles))
+    assert float(circuit.run_later(0.2).result(timeout=30)) == pytest.approx(0.2)
+    assert not stuck.done()
+    with pytest.raises(ct.ExecutorTimeoutError):
+        stuck.result(timeout=30)
+
+
+@pytest.mark.parametrize("method", ["open", "submit", "status", "fetch"])
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError()])
+@pytest.mark.parametrize("kind", ["async", "plain"])
+def test_what_is_no_exception_ends_one_call_and_not_the_loop(
+    method: str, error: BaseException, kind: str
+) -> None:
+    async def async_fail(*_: Any) -> Any:
+        raise error
+
+    def plain_fail(*_: Any) -> Any:
+        raise error
+
+    fail = async_fail if kind == "async" else plain_fail
+    with pytest.raises(
+        (RuntimeError, ct.UnsettledJobError), match=type(error).__name__
+    ):
+        circuit_on(plain_with(**{method: fail})).run_later(0.1).result(timeout=30)
+    assert float(circuit_on(Plain())(0.2)) == pytest.approx(0.2)
+
+
+def test_a_late_job_that_cannot_be_cancelled_is_not_sent_again() -> None:
+    def refuse(self: Any, handle: Any) -> None:
+        raise ct.ExecutorError("409: it runs already")
+
+    late = plain_with(status=lambda self, handle: "running", cancel=refuse)
+    patient = attrs.evolve(late, timeout_s=0.2, retries=3)
+    with pytest.raises(ct.UnsettledJobError, match="could not be cancelled"):
+        circuit_on(patient).run_later(0.1).result(timeout=30)
+
+
+def test_an_exception_that_takes_no_notes_is_passed_on() -> None:
+    @attrs.frozen
+    class VendorError(Exception):
+        code: int
+
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    broken = plain_with(fetch=lambda self, handle: [VendorError(7)])
+    with pytest.raises(VendorError):
+        circuit_on(broken).run_later(0.1).result(timeout=30)
+
+
 # --- attach ---------------------------------------------------------------------------
 
 
@@ -590,6 +653,40 @@ def test_shutdown_cancels_what_is_at_the_vendor() -> None:
     assert time.monotonic() - started < 10
     assert all(future.cancelled() for future in futures)
     assert fake.vendor.cancelled == fake.vendor.submitted
+
+
+def test_a_call_cancelled_while_the_connection_is_made_leaves_the_others_alone() -> (
+    None
+):
+    release = threading.Event()
+
+    def slow_open(self: Any) -> dict[str, Any]:
+        release.wait(30)
+        return {}
+
+    circuit = circuit_on(plain_with(open=slow_open))
+    let_go = threading.Event()
+    runtime().loop.call(let_go.wait, 30)  # so that both calls gather
+    one, other = circuit.run_later(0.1), circuit.run_later(0.2)
+    let_go.set()
+    runtime().loop.ask(lambda: None)
+    assert one.cancel()
+    release.set()
+    assert float(other.result(timeout=30)) == pytest.approx(0.2)
+
+
+def test_shutdown_submits_nothing_more() -> None:
+    fake = cloud(latency_s=60, jobs_in_flight=2, limits=ct.Limits(circuits_per_job=1))
+
+    class Lasting(MemoryStore):
+        durable = True
+
+    runtime().store.__class__ = Lasting
+    futures = [circuit_on(fake).run_later(x) for x in ANGLES[:6]]
+    _wait_until(lambda: fake.vendor.submitted == 2)
+    ct.shutdown()
+    assert all(future.cancelled() for future in futures)
+    assert fake.vendor.submitted == 2
 
 
 def test_a_durable_store_lets_jobs_go_on_without_the_process() -> None:

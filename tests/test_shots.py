@@ -105,6 +105,25 @@ def test_a_cloud_with_few_shots_per_job_gives_all_the_shots(
         assert float(result) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["call", "run_later"])
+def test_an_executors_own_shots_are_split_as_well(later: bool) -> None:
+    fake = FakeCloud(
+        name=f"own shots {later}", shots=1000, limits=ct.Limits(shots_per_job=300)
+    )
+    unlimited = FakeCloud(name=f"no limit {later}", shots=1000)
+
+    @ct.qelectron(executors=[fake, unlimited])
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def circuit(x: Any) -> Any:
+        qml.RY(x, 0)
+        return qml.counts(wires=0)
+
+    result = circuit.run_later(0.7).result(timeout=30) if later else circuit(0.7)
+    assert sum(result.values()) == 1000
+    jobs = [*fake.vendor.jobs, *unlimited.vendor.jobs]
+    assert sum(job.shots for job in jobs) == 1000
+
+
 @pytest.mark.parametrize(
     ("measurement", "shots", "reason"),
     [
@@ -170,8 +189,9 @@ def _single(circuit: Any) -> float:
 
 @pytest.mark.parametrize("parameter", ["numpy", "autograd"])
 @pytest.mark.parametrize("method", ["call", "run_later", "map"])
+@pytest.mark.parametrize("size", [1, 5])
 def test_arrays_of_parameters_are_taken_apart_for_executors_that_cannot(
-    method: str, parameter: str
+    method: str, parameter: str, size: int
 ) -> None:
     @ct.qelectron(executors=OneByOne())
     @qml.qnode(qml.device("default.qubit", wires=1), diff_method="parameter-shift")
@@ -179,7 +199,7 @@ def test_arrays_of_parameters_are_taken_apart_for_executors_that_cannot(
         qml.RX(x, wires=0)
         return qml.expval(qml.Z(0))
 
-    angles: Any = np.linspace(0, 1, 5)
+    angles: Any = np.linspace(0, 1, size)
     if parameter == "autograd":
         angles = qml.numpy.array(angles, requires_grad=True)
     result = {
@@ -187,4 +207,5 @@ def test_arrays_of_parameters_are_taken_apart_for_executors_that_cannot(
         "run_later": lambda: circuit.run_later(angles).result(timeout=30),
         "map": lambda: circuit.map([angles])[0],
     }[method]()
+    assert np.shape(result) == (size,)
     assert np.allclose(result, np.cos(angles))

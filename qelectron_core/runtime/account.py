@@ -19,6 +19,8 @@ from qelectron_core.runtime.loop import LoopThread, in_thread
 REQUESTS: Final = 32
 #: Seconds before the first repetition of a request; doubled for each next.
 FIRST_PAUSE_S: Final = 0.25
+#: Shortest wait for a turn, in seconds: rounding must not make it wait for nothing.
+SHORTEST_PAUSE_S: Final = 1e-3
 
 #: No answer now; a request that changes nothing at the vendor may be repeated.
 PASSING: Final = (TransientError, ConnectionError, TimeoutError)
@@ -58,7 +60,7 @@ class Account:
         """
         async with self._turn:
             while (pause_s := self._quiet_until - self._loop.time()) > 0:
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(max(pause_s, SHORTEST_PAUSE_S))
             try:
                 return await call(method, *args)
             except RateLimitError as error:
@@ -118,7 +120,7 @@ class Account:
         now = self._loop.time()
         while self._due and self._due[0][0] <= now:
             self._ready.append(heapq.heappop(self._due)[2])
-        while self._looking < min(REQUESTS, len(self._ready)):
+        for _ in range(min(len(self._ready), REQUESTS - self._looking)):
             self._looking += 1
             self._loop.spawn(self._look())
         if self._due:
@@ -140,11 +142,24 @@ class Account:
 
 
 async def call(method: Callable[..., Any], *args: Any) -> Any:
-    """Call a method of an executor, plain or `async`."""
-    if inspect.iscoroutinefunction(method):
-        return await method(*args)
-    value = await in_thread(method, *args)
-    return await value if inspect.isawaitable(value) else value
+    """Call a method of an executor, plain or `async`.
+
+    Raises:
+        Exception: What it raises; never anything that would end the loop.
+    """
+    try:
+        if inspect.iscoroutinefunction(method):
+            return await method(*args)
+        value = await in_thread(method, *args)
+        return await value if inspect.isawaitable(value) else value
+    except Exception:
+        raise
+    except BaseException as error:  # a plugin that calls sys.exit(), say
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task and task.cancelling():
+            raise  # it is this call that is cancelled, not something within it
+        message = f"it ended with {type(error).__name__}: {error}"
+        raise RuntimeError(message) from error
 
 
 def pause(attempt: int, error: BaseException | None, polling: Polling) -> float:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Literal
+from collections import deque
+from typing import Final, Literal
 
 from qelectron_core.cluster import Failover
 from qelectron_core.contracts import Executor
 
 Change = Literal["suspended", "resumed"]
+#: How many failed jobs a breaker remembers, so that each counts once.
+REMEMBERED: Final = 64
 
 
 class Breaker:
@@ -20,7 +23,7 @@ class Breaker:
         self._failover = failover
         self._lock = threading.Lock()
         self._failures = 0
-        self._last_job = ""
+        self._counted: deque[str] = deque(maxlen=REMEMBERED)
         self._retry_at: float | None = None
 
     def is_open(self) -> bool:
@@ -42,9 +45,9 @@ class Breaker:
         with self._lock:
             if not failed:
                 return self._succeeded()
-            if job_id == self._last_job:
+            if job_id in self._counted:
                 return None
-            self._last_job = job_id
+            self._counted.append(job_id)
             self._failures += 1
             return self._failed()
 

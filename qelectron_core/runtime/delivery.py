@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -36,9 +37,18 @@ class Delivery:
             self._scheduled = True
             self._loop.soon(GATHER_S if self._busy else 0.0, self._flush)
 
+    def drain(self, timeout_s: float) -> None:
+        """Hand over what is ready, and wait until it is; called from other threads."""
+        end = time.monotonic() + timeout_s
+        self._loop.ask(self._flush)
+        while self._loop.ask(lambda: self._busy) and time.monotonic() < end:
+            time.sleep(GATHER_S)
+
     def _flush(self) -> None:
         self._scheduled = False
         ready, self._ready = self._ready, []
+        if not ready:
+            return
         self._busy += 1
         self._loop.on_worker(partial(self._run, ready))
 
@@ -46,7 +56,7 @@ class Delivery:
         for function in functions:
             try:
                 function()
-            except Exception:
+            except BaseException:  # of a callback; the others are told all the same
                 _log.exception("a result could not be handed over")
         self._loop.try_call(self._rest)
 

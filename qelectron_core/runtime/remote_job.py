@@ -22,7 +22,7 @@ from qelectron_core.ids import new_id
 from qelectron_core.remote import Handle, Polling, RemoteExecutor, State, Status
 from qelectron_core.runtime.account import NOT_ACCEPTED, PASSING, Account, call, pause
 from qelectron_core.runtime.lane import checked, make_job
-from qelectron_core.runtime.task import Ran, Task, note_job
+from qelectron_core.runtime.task import Ran, Task, describe, note_job
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.remote_lane import RemoteLane
@@ -35,6 +35,8 @@ LOST_SUBMITS: Final = 10
 PAUSE_PER_AGE: Final = 0.1
 #: How long a job is tried to be cancelled that nobody waits for any more.
 CANCEL_POLLING: Final = Polling(give_up_s=30.0)
+#: Longest wait, in seconds, for a vendor's word that a late job is cancelled.
+CANCEL_WAIT_S: Final = 10.0
 
 
 class RemoteJob:
@@ -62,7 +64,12 @@ class RemoteJob:
     )
 
     def __init__(
-        self, lane: RemoteLane, account: Account, tasks: list[Task], now: float
+        self,
+        lane: RemoteLane,
+        account: Account,
+        tasks: list[Task],
+        *,
+        attached: bool = False,
     ) -> None:
         self.tasks: list[Task | None] = list(tasks)
         self.handle: Handle | None = None
@@ -71,13 +78,13 @@ class RemoteJob:
         self._account = account
         self._executor: RemoteExecutor = lane.executor
         circuits = [task.circuit for task in tasks]
-        cost = self._executor.cost_usd(circuits)
+        cost = None if attached else self._executor.cost_usd(circuits)
         self.ran = Ran(
             new_id("job"),
             len(tasks),
             cost_usd=None if cost is None else cost / len(tasks),
         )
-        self._started = now
+        self._started = now = lane.loop.time()
         limit = self._executor.timeout_s
         self._deadline = None if limit is None else now + limit
         self._misses = 0
@@ -87,8 +94,15 @@ class RemoteJob:
     async def send(self, resource: Any) -> None:
         """Submit the job, once, and have it watched."""
         tasks = [task for task in self.tasks if task is not None]
+        if self.ended or not tasks:
+            return
+        self.tasks = list(tasks)  # without those cancelled meanwhile
+        self.ran = attrs.evolve(self.ran, size=len(tasks))
         job = make_job(self.ran.job_id, tasks, resource)
         await self._lane.journal.intend(self.ran.job_id, self._executor, tasks)
+        if self.ended:  # cancelled, while that was being written
+            await self._lane.journal.ended(self.ran.job_id)
+            return
         try:
             async with asyncio.timeout_at(self._deadline):
                 found = await self._submit(job)
@@ -115,10 +129,14 @@ class RemoteJob:
         if self.ended or self.handle is None:
             return None
         try:
-            answer = await self._account.ask(self._executor.status, self.handle)
+            async with asyncio.timeout_at(self._deadline):
+                answer = await self._account.ask(self._executor.status, self.handle)
             status = Status.of(answer)
         except PASSING as error:
             return self._missed(error)
+        except JobFailedError as error:
+            self.end([error] * self.ran.size)
+            return None
         except Exception as error:
             self.end([self._no_answer("status()", error)] * self.ran.size)
             return None
@@ -132,7 +150,7 @@ class RemoteJob:
         if not self.ended and not any(self.tasks):
             self._close()
             if self.handle is not None:
-                self._lane.cancelling(self.cancel_at_vendor())
+                self._lane.background(self.cancel_at_vendor())
 
     def detach(self) -> list[Task]:
         """Leave the job to the vendor; return the circuits that have not ended."""
@@ -154,20 +172,41 @@ class RemoteJob:
         ]
         self._lane.deliver(ended, self.ran)
 
-    async def cancel_at_vendor(self) -> None:
-        """Ask the vendor to cancel the job; what comes of it is only logged."""
+    async def cancel_at_vendor(self) -> bool:
+        """Ask the vendor to cancel the job; return whether it answered."""
         try:
             await self._account.ask_until_answered(
                 CANCEL_POLLING, self._executor.cancel, self.handle
             )
         except Exception as error:
             _log.warning(
-                "job %s of %r could not be cancelled and may still run: %s: %s",
+                "job %s of %r could not be cancelled and may still run: %s",
                 self.handle,
                 self._executor,
-                type(error).__name__,
-                error,
+                describe(error),
             )
+            return False
+        return True
+
+    async def _expire(self) -> None:
+        """End a job whose time is over, once the vendor has been told.
+
+        Unless it is known to be cancelled, its circuits are not run again.
+        """
+        try:
+            async with asyncio.timeout(CANCEL_WAIT_S):
+                cancelled = await self.cancel_at_vendor()
+        except TimeoutError:
+            cancelled = False
+        failure = (
+            self._timeout()
+            if cancelled
+            else self._unsettled(
+                f"it had no result within {self._executor.timeout_s:g} s, and could "
+                "not be cancelled"
+            )
+        )
+        self.end([failure] * self.ran.size)
 
     async def _submit(self, job: Any) -> str:
         for attempt in range(1, LOST_SUBMITS + 1):
@@ -208,7 +247,7 @@ class RemoteJob:
         Raises:
             UnsettledJobError: If that cannot be found out.
         """
-        reason = f"{type(error).__name__}: {error}"
+        reason = describe(error)
         try:
             found: str | None = await self._account.ask_until_answered(
                 self._executor.polling, self._executor.find, job
@@ -216,7 +255,7 @@ class RemoteJob:
         except NotImplementedError:
             raise self._unsettled(f"submit() ended with {reason}") from error
         except Exception as failure:
-            also = f"{type(failure).__name__}: {failure}"
+            also = describe(failure)
             message = f"submit() ended with {reason}, find() with {also}"
             raise self._unsettled(message) from error
         self._unsure = found is not None
@@ -228,7 +267,7 @@ class RemoteJob:
             return error
         if not self._unsure:
             return self._timeout()
-        self._lane.cancelling(self._withdraw(job))
+        self._lane.background(self._withdraw(job))
         return self._unsettled("submit() did not answer in time")
 
     def _checked_id(self, found: Any) -> str:
@@ -264,8 +303,7 @@ class RemoteJob:
             where = f"job {self.handle} was cancelled at the vendor{said}"
             self.end([JobCancelledError(where)] * self.ran.size)
         elif self._is_late():
-            self.end([self._timeout()] * self.ran.size)
-            self._lane.cancelling(self.cancel_at_vendor())
+            self._lane.background(self._expire())
         else:
             self._lane.see_ahead(self, status.ahead)
             return self._pause()
@@ -291,8 +329,7 @@ class RemoteJob:
         self._misses += 1
         polling = self._executor.polling
         if self._is_late():
-            self.end([self._timeout()] * self.ran.size)
-            self._lane.cancelling(self.cancel_at_vendor())
+            self._lane.background(self._expire())
         elif now - self._missing_since >= polling.give_up_s:
             self.end([self._no_answer("status()", error)] * self.ran.size)
         else:
@@ -324,7 +361,7 @@ class RemoteJob:
         """Return what the circuits end in when an accepted job cannot be read."""
         if isinstance(error, UnsettledJobError):
             return error
-        reason = f"{method} ended with {type(error).__name__}: {error}"
+        reason = f"{method} ended with {describe(error)}"
         unsettled = self._unsettled(reason)
         unsettled.__cause__ = error
         return unsettled

@@ -9,6 +9,8 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import attrs
+
 from qelectron_core.errors import ConfigError
 from qelectron_core.recording import install
 from qelectron_core.remote import Handle, RemoteExecutor
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("qelectron")
 
 #: Longest wait for cancellations under way when a lane is closed, in seconds: they
-#: save money.
+#: save money. The same for what is being written into the journal.
 CANCEL_S: Final = 5.0
 
 
@@ -63,7 +65,8 @@ class RemoteLane:
         self._pump_scheduled = False
         self._sending = 0
         self._jobs: set[RemoteJob] = set()
-        self._cancelling = 0
+        self._background = 0
+        self._stopped = False
         self._idle = threading.Event()
         self._idle.set()
         self._resource = _Resource(executor)
@@ -73,8 +76,13 @@ class RemoteLane:
         with self._lock:
             self._pending.add(tasks)
             scheduled, self._pump_scheduled = self._pump_scheduled, True
-        if not scheduled:
+        if scheduled:
+            return
+        try:
             self.loop.call(self._pump)
+        except BaseException:  # Ctrl-C, say: the next circuit must try again
+            self._pump_scheduled = False
+            raise
 
     submit_here = submit
 
@@ -102,6 +110,7 @@ class RemoteLane:
         If the store is one that outlives the process, jobs at the vendor go on, to
         be attached to later.
         """
+        self._stopped = True
         if self._durable and self.loop.started:
             for task, ran in self.loop.ask(self._detach):
                 settle(task, CancelledError(), ran)
@@ -119,21 +128,21 @@ class RemoteLane:
 
     def deliver(self, ended: list[tuple[Task, Any]], ran: Ran) -> None:
         """Hand outcomes to their tasks, on a worker thread."""
-        self._delivery.put(partial(_settle_all, ended, ran))
+        self._delivery.put(partial(self._settle_all, ended, ran))
 
     def forget(self, job: RemoteJob, *, keep_in_journal: bool) -> None:
         """Let go of a job that has ended."""
         self._jobs.discard(job)
         self._note_idle()
         if not keep_in_journal:
-            self.loop.spawn(self.journal.ended(job.ran.job_id))
+            self.background(self.journal.ended(job.ran.job_id))
         self._pump()
 
-    def cancelling(self, cancellation: Coroutine[Any, Any, None]) -> None:
-        """Run a cancellation at the vendor, which closing the lane waits for."""
-        self._cancelling += 1
+    def background(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do what nobody waits for but the end of the lane."""
+        self._background += 1
         self._idle.clear()
-        self.loop.spawn(self._cancel(cancellation))
+        self.loop.spawn(self._do(work))
 
     def see_ahead(self, job: RemoteJob, ahead: int | None) -> None:
         """Note how many jobs the vendor runs before ours."""
@@ -144,15 +153,15 @@ class RemoteLane:
         """Return the executor as the user wrote it."""
         return next((t.executor for t in job.tasks if t is not None), self.executor)
 
-    async def _cancel(self, cancellation: Coroutine[Any, Any, None]) -> None:
+    async def _do(self, work: Coroutine[Any, Any, object]) -> None:
         try:
-            await cancellation
+            await work
         finally:
-            self._cancelling -= 1
+            self._background -= 1
             self._note_idle()
 
     def _note_idle(self) -> None:
-        if self._jobs or self._cancelling or self._sending:
+        if self._jobs or self._background or self._sending:
             self._idle.clear()
         else:
             self._idle.set()
@@ -161,11 +170,14 @@ class RemoteLane:
         """Submit what has gathered, unless submits are on their way."""
         with self._lock:
             self._pump_scheduled = False
-            if self._sending:
+            if self._sending and not self._stopped:
                 return
+            late = self._pending.drop(lambda _: self._stopped)
             jobs: list[list[Task]] = []
             while self._pending and len(self._jobs) + len(jobs) < self._most_jobs:
                 jobs.append(self._pending.take())
+        if late:
+            self.deliver([(task, CancelledError()) for task in late], Ran())
         for tasks in jobs:
             self._start(tasks)
 
@@ -184,11 +196,20 @@ class RemoteLane:
         self._sending += 1
         self.loop.spawn(self._send(job))
 
-    def _new_job(self, tasks: list[Task]) -> RemoteJob:
-        job = RemoteJob(self, self._account, tasks, self.loop.time())
+    def _new_job(self, tasks: list[Task], *, attached: bool = False) -> RemoteJob:
+        job = RemoteJob(self, self._account, tasks, attached=attached)
         self._jobs.add(job)
         self._idle.clear()
         return job
+
+    def _settle_all(self, ended: Sequence[tuple[Task, Any]], ran: Ran) -> None:
+        if self._stopped:  # no attempt follows
+            ran = attrs.evolve(ran, last=True)
+        for task, outcome in ended:
+            try:
+                settle(task, outcome, ran)
+            except BaseException:  # of a callback; the others are told all the same
+                _log.exception("a result could not be handed over")
 
     async def _send(self, job: RemoteJob) -> None:
         try:
@@ -201,7 +222,7 @@ class RemoteLane:
             self._pump()
 
     def _adopt(self, tasks: list[Task], handle: str) -> None:
-        job = self._new_job(tasks)
+        job = self._new_job(tasks, attached=True)
 
         async def adopt() -> None:
             try:
@@ -287,11 +308,3 @@ def _require_threads(executor: RemoteExecutor) -> None:
             "qelectron-core asks for."
         )
         raise ConfigError(message)
-
-
-def _settle_all(ended: Sequence[tuple[Task, Any]], ran: Ran) -> None:
-    for task, outcome in ended:
-        try:
-            settle(task, outcome, ran)
-        except Exception:
-            _log.exception("a result could not be handed over")

@@ -120,7 +120,7 @@ class Runtime:
 
     def resubmit(self, task: Task, delay_s: float) -> None:
         """Queue another attempt of a circuit, now or after a while."""
-        if delay_s <= 0:
+        if delay_s <= 0 or self._closed:
             self._submit_again(task)
             return
         with self._lock:
@@ -134,8 +134,16 @@ class Runtime:
             self._submit_again(task)
 
     def _submit_again(self, task: Task) -> None:
+        if self._closed:
+            settle(task, CancelledError(), Ran(last=True))
+            return
+        try:
+            lane = self.lane(task)
+        except Exception as error:  # an executor that cannot be used at all
+            settle(task, error, Ran())
+            return
         self.report("submitted", task)
-        self.lane(task).submit([task])
+        lane.submit([task])
 
     def cancel(self, wanted: Callable[[Task], bool] = lambda task: True) -> int:
         """Cancel queued circuits; return how many."""
@@ -189,6 +197,8 @@ class Runtime:
             self._lanes.clear()
         for lane in lanes:
             lane.close(None if end is None else max(0.0, end - time.monotonic()))
+        if self.loop.started:
+            self._services.delivery.drain(EXIT_S)
         self.loop.close()
         self.store.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -114,7 +115,7 @@ def settle(task: Task, outcome: Any, ran: Ran) -> None:
         started_at=ran.started_at,
         finished_at=time.time(),
         metadata=metadata,
-        error=None if error is None else f"{type(error).__name__}: {error}",
+        error=None if error is None else describe(error),
         attempt=len(task.earlier) + 1,
         earlier=task.earlier,
         handle=ran.handle,
@@ -123,9 +124,18 @@ def settle(task: Task, outcome: Any, ran: Ran) -> None:
     task.sink.ended(task, outcome, execution, last=ran.last)
 
 
+def describe(error: BaseException) -> str:
+    """Return type and message of an error, or its type if it has no message."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
 def add_note(error: BaseException, where: str) -> None:
     """Say on an error where it happened, without changing its type."""
-    error.add_note(f"while running {where}")
+    with suppress(Exception):  # some exceptions take no notes
+        error.add_note(f"while running {where}")
 
 
 def note_job(error: BaseException, ran: Ran, executor: Executor) -> None:
