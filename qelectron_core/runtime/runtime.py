@@ -120,12 +120,12 @@ class Runtime:
 
     def resubmit(self, task: Task, delay_s: float) -> None:
         """Queue another attempt of a circuit, now or after a while."""
-        if delay_s <= 0 or self._closed:
-            self._submit_again(task)
-            return
         with self._lock:
-            due = partial(self.loop.on_worker, partial(self._due, task))
-            self._waiting[task] = self.loop.later(delay_s, due)
+            if delay_s > 0 and not self._closed:
+                due = partial(self.loop.on_worker, partial(self._due, task))
+                self._waiting[task] = self.loop.later(delay_s, due)
+                return
+        self._submit_again(task)
 
     def _due(self, task: Task) -> None:
         with self._lock:
