@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qelectron_core.attaching import attach
     from qelectron_core.cluster import Failover, QCluster, Selector, refusal
     from qelectron_core.contracts import (
         Capabilities,
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
         ConfigError,
         ExecutorError,
         ExecutorTimeoutError,
+        FormatError,
         JobCancelledError,
         JobFailedError,
         PluginLoadError,
         QElectronError,
         RateLimitError,
         SelectorError,
+        StoreError,
         TransientError,
         UnknownJobError,
         UnknownNameError,
@@ -36,7 +39,9 @@ if TYPE_CHECKING:
     )
     from qelectron_core.events import Event, Execution, Observer
     from qelectron_core.futures import QFuture, as_completed, gather
+    from qelectron_core.history import history
     from qelectron_core.hookspecs import Register, hookimpl
+    from qelectron_core.policy import CacheMode, Policy, caching
     from qelectron_core.qnode import QElectron, qelectron
     from qelectron_core.registry import Namespace
     from qelectron_core.remote import (
@@ -48,7 +53,17 @@ if TYPE_CHECKING:
         retry_after_s,
     )
     from qelectron_core.runtime import Load, load, observe, shutdown
-    from qelectron_core.store import Entry, Intent, Store
+    from qelectron_core.store import (
+        Call,
+        Claim,
+        Entry,
+        Intent,
+        Kept,
+        Key,
+        Run,
+        Store,
+        Usage,
+    )
 
     executor: Namespace
     executors: Namespace
@@ -57,18 +72,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "attaching": ("attach",),
     "cluster": ("Failover", "QCluster", "Selector", "refusal"),
     "errors": (
         "ConfigError",
         "ExecutorError",
         "ExecutorTimeoutError",
-        "JobCancelledError",
+        "FormatError",
         "JobCancelledError",
         "JobFailedError",
         "PluginLoadError",
         "QElectronError",
         "RateLimitError",
         "SelectorError",
+        "StoreError",
         "TransientError",
         "UnknownJobError",
         "UnknownNameError",
@@ -86,7 +103,9 @@ _MODULES = {
         "Settings",
     ),
     "futures": ("QFuture", "as_completed", "gather"),
+    "history": ("history",),
     "hookspecs": ("Register", "hookimpl"),
+    "policy": ("CacheMode", "Policy", "caching"),
     "qnode": ("QElectron", "qelectron"),
     "remote": (
         "Handle",
@@ -97,13 +116,26 @@ _MODULES = {
         "retry_after_s",
     ),
     "runtime": ("Load", "load", "observe", "shutdown"),
-    "store": ("Entry", "Intent", "Store"),
+    "store": (
+        "Call",
+        "Claim",
+        "Entry",
+        "Intent",
+        "Kept",
+        "Key",
+        "Run",
+        "Store",
+        "Usage",
+    ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _NAMESPACES = {"executor": "executor", "executors": "executor", "selector": "selector"}
 
 __all__ = [
+    "CacheMode",
+    "Call",
     "Capabilities",
+    "Claim",
     "ConfigError",
     "Entry",
     "Event",
@@ -112,16 +144,20 @@ __all__ = [
     "ExecutorError",
     "ExecutorTimeoutError",
     "Failover",
+    "FormatError",
     "Handle",
     "Intent",
     "Job",
     "JobCancelledError",
     "JobFailedError",
+    "Kept",
+    "Key",
     "Limits",
     "Load",
     "Observer",
     "Outcome",
     "PluginLoadError",
+    "Policy",
     "Polling",
     "QCluster",
     "QElectron",
@@ -131,6 +167,7 @@ __all__ = [
     "Register",
     "RemoteExecutor",
     "Result",
+    "Run",
     "Seed",
     "Selector",
     "SelectorError",
@@ -138,14 +175,19 @@ __all__ = [
     "State",
     "Status",
     "Store",
+    "StoreError",
     "TransientError",
     "UnknownJobError",
     "UnknownNameError",
     "UnsettledJobError",
+    "Usage",
     "as_completed",
+    "attach",
+    "caching",
     "executor",
     "executors",
     "gather",
+    "history",
     "hookimpl",
     "load",
     "observe",

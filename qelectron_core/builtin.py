@@ -6,7 +6,7 @@ from qelectron_core.hookspecs import Register, hookimpl
 @hookimpl
 def qelectron_register_stores(register: Register) -> None:
     """Offer the store that keeps the journal in memory."""
-    register("memory", "qelectron_core.store:MemoryStore")
+    register("memory", "qelectron_core.memory_store:MemoryStore")
 
 
 @hookimpl

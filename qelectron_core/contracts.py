@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
 
@@ -235,6 +235,11 @@ def _check_retries(_: Any, __: Any, value: Any) -> None:
         raise ConfigError(message)
 
 
+#: Options of every executor that are not part of its cache key: shots and seed have
+#: places of their own in it, and the others change no result.
+_NOT_IN_CACHE_KEY: Final = frozenset({"shots", "seed", "retries", "timeout_s"})
+
+
 def _check_timeout(_: Any, __: Any, value: Any) -> None:
     if value is None:
         return
@@ -377,6 +382,20 @@ class Executor(Value):
             circuit: The circuit with the shots it would be run with.
         """
         return self.capabilities.refuse(circuit) or self._beyond_limits(circuit)
+
+    def cache_key(self) -> Mapping[str, Any] | None:
+        """Return the options that results depend on; part of the key of kept results.
+
+        By default all but shots, seed, retries, timeout and those that hide from
+        `repr`. Leave out what changes speed only, and add what the options do not
+        say, such as the time of a calibration. `None` says that results cannot be
+        compared, so that none is reused.
+        """
+        return {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(type(self))
+            if field.repr is not False and field.name not in _NOT_IN_CACHE_KEY
+        }
 
     def payload_bytes(self, circuit: QuantumScript) -> int:
         """Return how many bytes a circuit adds to a request; a rough guess.

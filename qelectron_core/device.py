@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +20,8 @@ from pennylane.transforms.core import CompilePipeline
 
 from qelectron_core.cluster import Member, to_member
 from qelectron_core.contracts import Executor, Settings
-from qelectron_core.dispatcher import Counter, Dispatcher, with_own_shots
+from qelectron_core.dispatcher import USUAL, Counter, Dispatcher
+from qelectron_core.policy import Policy
 from qelectron_core.recording import install
 from qelectron_core.router import make_route
 from qelectron_core.shots import merge, split, with_shots
@@ -49,15 +51,19 @@ class QElectronDevice(Device):
         executors: An executor, a list, a `QCluster`, or a name.
         device: PennyLane device, or name of one, that the executors may take
             options from, as a QElectron's take them from its QNode's device.
+        policy: Whether kept results serve, and where new ones are kept.
+        title: What calls are called in the journal.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # an option each
         self,
         wires: Any = None,
         shots: Any = None,
         *,
         executors: Any = None,
         device: Any = "default.qubit",
+        policy: Policy = USUAL,
+        title: str = "",
     ) -> None:
         """Make a device."""
         install()
@@ -66,6 +72,7 @@ class QElectronDevice(Device):
         super().__init__(wires=device.wires if wires is None else wires, shots=shots)
         #: The device whose options the executors may take over.
         self.inner = device
+        self.policy = policy
         self.member: Member = to_member(
             DEFAULT_EXECUTOR if executors is None else executors
         )
@@ -73,13 +80,21 @@ class QElectronDevice(Device):
         alike = len({leaf.bound.shots for leaf in route}) == 1
         # Where all agree, shots are set before they are split, and then stay.
         self._shots_of = next(iter(route)) if alike else None
-        self.dispatcher = Dispatcher(route, _entropy(device), own_shots=not alike)
+        self.dispatcher = Dispatcher(
+            route, _entropy(device), own_shots=not alike, name=title
+        )
         self._most_shots = _most_shots(self.executors) if alike else None
         self._expands = self._most_shots is not None or not all(
             executor.capabilities.broadcasting for executor in self.executors
         )
         #: How calls with the same options are executed, by these options.
         self.settled: dict[Any, Settings] = {}
+
+    def with_policy(self, policy: Policy) -> QElectronDevice:
+        """Return this device, but for what it says of results."""
+        made = copy.copy(self)
+        made.policy = policy
+        return made
 
     @property
     def name(self) -> str:
@@ -151,7 +166,8 @@ class QElectronDevice(Device):
         """Run circuits and return their results in order."""
         settings = settings_of(execution_config or ExecutionConfig())
         expanded, merge = self.expand(circuits)
-        return tuple(merge(tuple(self.dispatcher.run(expanded, settings))))
+        results = self.dispatcher.run(expanded, settings, self.policy)
+        return tuple(merge(tuple(results)))
 
     def expand(
         self, circuits: Sequence[QuantumScript]
@@ -169,7 +185,7 @@ class QElectronDevice(Device):
         if self.inner.wires is not None and any(map(_measures_all_wires, circuits)):
             circuits = [_with_named_wires(c, self.inner) for c in circuits]
         if self._shots_of is not None and self.uniform_shots != "qnode":
-            circuits = [with_own_shots(c, self._shots_of) for c in circuits]
+            circuits = [self._shots_of.with_own_shots(c) for c in circuits]
         if not self._expands or not any(map(_may_expand, circuits)):
             return circuits, _same
         expanded, merge = _expansion(self._most_shots)(tuple(circuits))
@@ -180,7 +196,8 @@ class QElectronDevice(Device):
     ) -> tuple[Sequence[Result], Sequence[Any]]:
         """Run circuits; return their results and their Jacobians, in order."""
         settings = settings_of(execution_config or ExecutionConfig())
-        pairs = self.dispatcher.run(circuits, attrs.evolve(settings, derivatives=True))
+        settings = attrs.evolve(settings, derivatives=True)
+        pairs = self.dispatcher.run(circuits, settings, self.policy)
         results, jacobians = zip(*pairs, strict=True)
         return results, jacobians
 

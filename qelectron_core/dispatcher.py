@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from qelectron_core.contracts import Seed, Settings
 from qelectron_core.errors import ConfigError
 from qelectron_core.ids import new_id
+from qelectron_core.policy import Policy
 from qelectron_core.recording import install
 from qelectron_core.recovery import (
     is_executors,
@@ -25,15 +26,19 @@ from qelectron_core.recovery import (
 )
 from qelectron_core.router import AnyRoute, Choices, Route
 from qelectron_core.runtime import runtime
-from qelectron_core.runtime.remote_lane import RemoteLane
 from qelectron_core.runtime.task import Batch, Task, describe
 from qelectron_core.shots import with_shots
+from qelectron_core.store import Call
+from qelectron_core.versions import process, versions
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
     from qelectron_core.contracts import Result
     from qelectron_core.events import Execution
+
+#: What holds for circuits of which nobody says how they are kept.
+USUAL: Final = Policy()
 
 
 class Dispatcher:
@@ -43,7 +48,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, route: AnyRoute, entropy: int, *, own_shots: bool = True
+        self, route: AnyRoute, entropy: int, *, own_shots: bool = True, name: str = ""
     ) -> None:
         """Make a dispatcher.
 
@@ -52,22 +57,38 @@ class Dispatcher:
             entropy: Seeds the samples of executors without a seed of their own.
             own_shots: Whether executors' own shots replace those of circuits;
                 otherwise circuits come with the shots that they are to have.
+            name: What calls are called in the journal.
         """
         self.route = route
         self._entropy = entropy
         self._own_shots = own_shots
+        self._name = name
+        self._shown = repr(route.member)
         self._dispatched = Counter()
 
     def tasks(
-        self, circuits: Iterable[QuantumScript], settings: Settings, batch: Batch
+        self,
+        circuits: Sequence[QuantumScript],
+        settings: Settings,
+        batch: Batch,
+        policy: Policy = USUAL,
+        output: str | None = None,
     ) -> list[Task]:
         """Choose an executor and a seed for each circuit, in their order.
+
+        Args:
+            circuits: What to run.
+            settings: How to run them.
+            batch: Where their outcomes go.
+            policy: Whether kept results serve, and where new ones are kept.
+            output: How the call returns the results; see `Call`.
 
         Raises:
             ConfigError: If the executor chosen for a circuit cannot run it.
             SelectorError: If a selector fails.
         """
-        now, call = time.time(), Choices()
+        now, call, mode = time.time(), Choices(), policy.mode
+        keeper = runtime().keeper(policy.store)
         tasks: list[Task] = []
         try:
             for index, circuit in enumerate(circuits):
@@ -83,35 +104,58 @@ class Dispatcher:
                     index=index,
                     submitted_at=now,
                     sink=self,
+                    keeper=keeper,
+                    cache=mode,
                 )
                 runtime().chosen(route)
                 tasks.append(task)
         except BaseException:
-            forget(tasks)
+            runtime().forget(tasks)
             raise
+        keeper.begin(
+            Call(
+                id=batch.call_id,
+                name=self._name,
+                executors=self._shown,
+                circuits=len(tasks),
+                at=now,
+                process=process(),
+                versions=versions(),
+                output=output,
+            )
+        )
         return tasks
 
     def run(
-        self, circuits: Sequence[QuantumScript], settings: Settings
+        self,
+        circuits: Sequence[QuantumScript],
+        settings: Settings,
+        policy: Policy = USUAL,
     ) -> Sequence[Result]:
         """Run circuits, wait, and return their results in order.
 
         Raises:
             Exception: What the first failed circuit ended in.
         """
-        return self.run_batch(circuits, settings, new_id("call")).outcome()
+        return self.run_batch(circuits, settings, new_id("call"), policy).outcome()
 
     def run_batch(
-        self, circuits: Sequence[QuantumScript], settings: Settings, call_id: str
+        self,
+        circuits: Sequence[QuantumScript],
+        settings: Settings,
+        call_id: str,
+        policy: Policy = USUAL,
     ) -> Batch:
         """Run circuits as part of a call, wait, and return all about them."""
         batch = Batch(call_id, len(circuits))
-        tasks = self.tasks(circuits, settings, batch)
+        if settings.gradient_method == "backprop":  # bound to tensors of this moment
+            policy = attrs.evolve(policy, cache=False)
+        tasks = self.tasks(circuits, settings, batch, policy)
         try:
             if settings.gradient_method == "backprop" or not install():
-                run_here(tasks)
+                run_here(runtime().admitted(tasks))
             else:
-                submit(tasks, wait=True)
+                runtime().submit(tasks, wait=True)
             batch.wait()
         except BaseException:
             batch.cancelled = True
@@ -135,8 +179,11 @@ class Dispatcher:
             current.report("retried", task, execution)
             current.resubmit(*following)
             return
-        failed = isinstance(outcome, BaseException)
-        current.report("failed" if failed else "completed", task, execution)
+        outcome = task.keeper.cache.ended(task, outcome, execution)
+        if isinstance(outcome, BaseException):
+            current.report("failed", task, execution)
+        else:
+            current.report("completed", task, execution, outcome)
         task.resolve(outcome, execution)
 
     def _choose(
@@ -151,7 +198,7 @@ class Dispatcher:
         """
         while True:
             route = self.route.choose(circuit, call, tried)
-            ready = with_own_shots(circuit, route) if self._own_shots else circuit
+            ready = route.with_own_shots(circuit) if self._own_shots else circuit
             reason = route.bound.refuse(ready)
             if reason is None:
                 return route, ready
@@ -188,15 +235,20 @@ class Dispatcher:
     def _again(
         self, task: Task, execution: Execution, route: Route, circuit: QuantumScript
     ) -> Task:
+        if task.parts:  # which it is to be put together with
+            circuit = with_shots(circuit, task.circuit.shots)
+        same = route is task.route
         again = attrs.evolve(
             task,
             circuit=circuit,
             route=route,
-            seed=self._seed(route, task.seed.ordinal),
+            seed=task.seed if same else self._seed(route, task.seed.ordinal),
             gathers=bool(route.bound.gathers(circuit)),
             submitted_at=time.time(),
             earlier=(*task.earlier, execution),
         )
+        if not same:
+            again.keeper.cache.rename(again)
         runtime().chosen(route)
         return again
 
@@ -206,99 +258,6 @@ def _refusal(route: Route, reason: str) -> str:
         f"{route.member!r} cannot run this circuit: {reason}. Choose another executor, "
         "or set its shots with qml.set_shots or shots=."
     )
-
-
-def with_own_shots(circuit: QuantumScript, route: Route) -> QuantumScript:
-    """Return the circuit with the shots that an executor asks for.
-
-    Raises:
-        ConfigError: If that changes the number of results.
-    """
-    shots = route.bound.shots
-    if shots == "qnode":
-        return circuit
-    changed = with_shots(circuit, shots)
-    if _n_results(changed) == _n_results(circuit):
-        return changed
-    message = (
-        f"{route.member!r} asks for another number of results than the rest of its "
-        f"cluster or the circuit: {changed.shots} instead of {circuit.shots}. Give all "
-        "executors the same shot vector, or set it with qml.set_shots."
-    )
-    raise ConfigError(message)
-
-
-def _n_results(circuit: QuantumScript) -> int | None:
-    shots = circuit.shots
-    return shots.num_copies if shots.has_partitioned_shots else None
-
-
-def submit(tasks: Sequence[Task], *, wait: bool = False) -> None:
-    """Queue tasks on the lanes of their executors.
-
-    Args:
-        tasks: What to run.
-        wait: Whether the caller is about to wait for them, so that this thread
-            may run circuits itself instead of idling.
-    """
-    current = runtime()
-    by_lane = _by_lane(tasks)
-    for task in tasks:
-        current.report("submitted", task)
-    *others, last = by_lane.items() if by_lane else [(None, [])]
-    for lane, lane_tasks in others:
-        lane.submit(lane_tasks)
-    lane, lane_tasks = last
-    if lane is not None:
-        enter: Callable[[Sequence[Task]], None] = (
-            lane.submit_here if wait else lane.submit
-        )
-        enter(lane_tasks)
-
-
-def _by_lane(tasks: Sequence[Task]) -> dict[Any, list[Task]]:
-    """Return tasks by the lane of their executor.
-
-    Raises:
-        ConfigError: If a lane cannot be made; then none of the tasks will run.
-    """
-    current = runtime()
-    by_lane: dict[Any, list[Task]] = {}
-    try:
-        for task in tasks:
-            by_lane.setdefault(current.lane(task), []).append(task)
-    except BaseException:
-        forget(tasks)
-        raise
-    return by_lane
-
-
-def forget(tasks: Iterable[Task]) -> None:
-    """Note that executors were chosen for circuits that will never run."""
-    for task in tasks:
-        runtime().loads.remove(task.executor)
-
-
-def attach(tasks: Sequence[Task], handle: str) -> None:
-    """Take the results of tasks from a job that their executor's vendor has.
-
-    Raises:
-        ConfigError: If they do not all belong to one remote executor.
-    """
-    current = runtime()
-    by_lane = _by_lane(tasks)
-    lane = next(iter(by_lane)) if len(by_lane) == 1 else None
-    if not isinstance(lane, RemoteLane):
-        forget(tasks)
-        message = (
-            f"there is no job {handle!r} to attach to: the circuits of this call do "
-            "not run on one remote executor. Use the executor that the job was "
-            "submitted with, and no cluster."
-        )
-        raise ConfigError(message)
-    for task in tasks:
-        current.report("submitted", task)
-    lane.attach(tasks, handle)
 
 
 def run_here(tasks: Iterable[Task]) -> None:

@@ -73,6 +73,14 @@ class UnknownJobError(UnsettledJobError):
     """A vendor knows no job by this handle."""
 
 
+class FormatError(QElectronError, ValueError):
+    """Something cannot be written down faithfully, or what was read is damaged."""
+
+
+class StoreError(QElectronError):
+    """A store cannot be opened, read or written."""
+
+
 class SelectorError(QElectronError):
     """A selector failed or chose something that is not in its cluster."""
 

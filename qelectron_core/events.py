@@ -28,6 +28,8 @@ class Execution:
         earlier: Earlier attempts of the same circuit, the first one first.
         handle: What a remote vendor calls the job, or `None`.
         cost_usd: Its part of the job's price in US dollars, or `None` if unknown.
+        cached: Whether nothing was run: the result is that of an equal circuit, whose
+            job is named here.
     """
 
     executor: Executor
@@ -45,6 +47,7 @@ class Execution:
     )
     handle: str | None = None
     cost_usd: float | None = None
+    cached: bool = False
 
     @property
     def cancelled(self) -> bool:

@@ -12,6 +12,7 @@ from qelectron_core.events import Execution
 from qelectron_core.runtime import runtime
 
 if TYPE_CHECKING:
+    from qelectron_core.runtime.keeper import Keeper
     from qelectron_core.runtime.task import Batch
 
 
@@ -28,6 +29,7 @@ class QFuture(cf.Future[Any]):
         self.id = call_id
         self._executions: tuple[Execution, ...] = ()
         self._batch: Batch | None = None
+        self._keeper: Keeper | None = None
         self._in_caller: Callable[[Any], Any] | None = None
         # Several circuits may start, and a user cancel, at the same moment; what
         # comes first decides. `Future` itself allows only one of them to speak up.
@@ -46,11 +48,8 @@ class QFuture(cf.Future[Any]):
         Note them down where a program may be lost: `QElectron.attach` leads back.
         """
         ended = (execution.handle for execution in self._executions)
-        open_jobs = (
-            intent.handle
-            for intent in runtime().store.jobs()
-            if any(call_id == self.id for call_id, _ in intent.places)
-        )
+        keeper = self._keeper
+        open_jobs = () if keeper is None else (j.handle for j in keeper.jobs(self.id))
         return tuple(dict.fromkeys(h for h in (*ended, *open_jobs) if h is not None))
 
     def result(self, timeout: float | None = None) -> Any:

@@ -24,12 +24,13 @@ from pennylane.math import Interface
 from pennylane.transforms import convert_to_numpy_parameters
 
 from qelectron_core import outputs
+from qelectron_core.attaching import attach_tasks
 from qelectron_core.contracts import Settings
 from qelectron_core.device import QElectronDevice, settings_of
-from qelectron_core.dispatcher import attach, forget, submit
 from qelectron_core.futures import QFuture
 from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
+from qelectron_core.runtime import runtime
 from qelectron_core.runtime.task import Batch, Task
 
 if TYPE_CHECKING:
@@ -66,11 +67,11 @@ class Later:
 
     def send(self) -> None:
         """Dispatch the circuits."""
-        submit(self.tasks)
+        runtime().submit(self.tasks)
 
     def attach(self, handle: str) -> None:
         """Take the results of the circuits from a job that the vendor has."""
-        attach(self.tasks, handle)
+        attach_tasks(self.tasks, handle)
 
     @staticmethod
     def prepare_all(qelectron: QElectron, calls: Iterable[Any]) -> list[Later]:
@@ -80,14 +81,14 @@ class Later:
             for args in calls:
                 prepared.append(Later(copy.copy(qelectron), args, {}))
         except BaseException:
-            forget([task for later in prepared for task in later.tasks])
+            runtime().forget([task for later in prepared for task in later.tasks])
             raise
         return prepared
 
     @staticmethod
     def send_all(calls: Iterable[Later]) -> None:
         """Dispatch the circuits of several calls together."""
-        submit([task for call in calls for task in call.tasks])
+        runtime().submit([task for call in calls for task in call.tasks])
 
     def _prepare(self, args: Any, kwargs: Any) -> None:
         function, output = self._call.func, _Output()
@@ -177,7 +178,15 @@ class Later:
         on_done = partial(_finish_future, future, finish)
         batch = Batch(future.id, len(expanded), on_done, future._start)
         future._batch = batch
-        self.tasks = device.dispatcher.tasks(expanded, settings, batch)
+        future._keeper = runtime().keeper(device.policy.store)
+        whole = finish is self._finish and not self._call.compile_pipeline
+        self.tasks = device.dispatcher.tasks(
+            expanded,
+            settings,
+            batch,
+            device.policy,
+            self._finish.output() if whole else None,
+        )
 
     def _settings(self, circuits: Circuits) -> Settings:
         """Let PennyLane settle how mid-circuit measurements are executed.
@@ -244,6 +253,10 @@ class _Finish:
         parameters = circuit.get_parameters(trainable_only=False)
         plain = parameters or informative or call.interface == "auto"
         self._interface = None if plain else call.interface
+
+    def output(self) -> str | None:
+        """Return how the results of the one circuit are nested, as JSON."""
+        return outputs.describe(self._output, shot_vector=self._shot_vector)
 
     def __call__(self, results: Sequence[Result]) -> Any:
         value = self._post(tuple(results))
@@ -365,7 +378,8 @@ class _CallDevice(_Delegate):
 
     def _run(self, circuits: Any, settings: Settings) -> Sequence[Result]:
         dispatcher = self._device.dispatcher
-        batch = dispatcher.run_batch(circuits, settings, self._call_id)
+        policy = self._device.policy
+        batch = dispatcher.run_batch(circuits, settings, self._call_id, policy)
         self.executions.extend(batch.executions)
         return batch.outcome()
 

@@ -6,17 +6,20 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
+import attrs
 import pennylane as qml
 
 from qelectron_core.device import QElectronDevice
+from qelectron_core.dispatcher import USUAL
 from qelectron_core.errors import ConfigError, check_options
 from qelectron_core.futures import QFuture, cancel_all, gather
 from qelectron_core.later import Later
+from qelectron_core.policy import CacheMode, Policy
 from qelectron_core.recording import install, pennylane_code
 from qelectron_core.shots import with_shots
 
 #: Options of `qelectron`, for the message about a misspelt one.
-OPTIONS = ("executors", "selector")
+OPTIONS = ("executors", "selector", "cache", "store")
 
 #: Calls that `map` prepares before it sends their circuits off together.
 MAP_CHUNK = 256
@@ -30,12 +33,15 @@ class QElectron(qml.QNode):
     QNode, that is a QElectron again.
     """
 
-    def __init__(self, qnode: qml.QNode, *, executors: Any = None) -> None:
+    def __init__(
+        self, qnode: qml.QNode, *, executors: Any = None, policy: Policy = USUAL
+    ) -> None:
         """Take over a QNode.
 
         Args:
             qnode: The QNode; stays as it is.
             executors: See `qelectron`.
+            policy: `cache` and `store` of `qelectron`.
 
         Raises:
             ConfigError: If the executors cannot honour the QNode's `diff_method`.
@@ -44,13 +50,24 @@ class QElectron(qml.QNode):
         inner = qnode.device
         if isinstance(inner, QElectronDevice):
             inner = inner.inner
-        self.device = QElectronDevice(executors=executors, device=inner)
+        self.device = QElectronDevice(
+            executors=executors,
+            device=inner,
+            policy=policy,
+            title=getattr(qnode.func, "__name__", ""),
+        )
         _check_diff_method(self)
 
     @property
     def executors(self) -> Any:
         """The executor or cluster that runs the circuits."""
         return self.device.member
+
+    @property
+    def policy(self) -> Policy:
+        """Whether kept results serve, and where new ones are kept."""
+        policy: Policy = self.device.policy
+        return policy
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the circuit and return what the QNode would."""
@@ -146,16 +163,21 @@ class QElectron(qml.QNode):
     def update(self, **kwargs: Any) -> QElectron:
         """Return a QElectron with other settings; see `qml.QNode.update`.
 
-        Besides the QNode's own settings, takes `executors`.
+        Besides the QNode's own settings, takes `executors`, `cache` and `store`.
         """
         executors = kwargs.pop("executors", self.executors)
+        own = {name: kwargs.pop(name) for name in ("cache", "store") if name in kwargs}
+        policy = attrs.evolve(self.policy, **own)
         kept = "device" not in kwargs and executors is self.executors
         updated = super().update(**kwargs) if kwargs else copy.copy(self)
         if not kept:
             inner = kwargs.get("device", self.device.inner)
             updated.device = inner
-            return QElectron(updated, executors=executors)
-        return self._adopt(updated)
+            return QElectron(updated, executors=executors, policy=policy)
+        made = self._adopt(updated)
+        if own:
+            made.device = self.device.with_policy(policy)
+        return made
 
     def __copy__(self) -> QElectron:
         """Return a QElectron with the same settings."""
@@ -180,18 +202,34 @@ class QElectron(qml.QNode):
 
 @overload
 def qelectron(
-    qnode: qml.QNode, *, executors: Any = ..., selector: Any = ...
+    qnode: qml.QNode,
+    *,
+    executors: Any = ...,
+    selector: Any = ...,
+    cache: CacheMode | None = ...,
+    store: Any = ...,
 ) -> QElectron: ...
 
 
 @overload
 def qelectron(
-    qnode: None = None, *, executors: Any = ..., selector: Any = ...
+    qnode: None = None,
+    *,
+    executors: Any = ...,
+    selector: Any = ...,
+    cache: CacheMode | None = ...,
+    store: Any = ...,
 ) -> Callable[[qml.QNode], QElectron]: ...
 
 
 def qelectron(
-    qnode: Any = None, *, executors: Any = None, selector: Any = None, **unknown: Any
+    qnode: Any = None,
+    *,
+    executors: Any = None,
+    selector: Any = None,
+    cache: CacheMode | None = None,
+    store: Any = None,
+    **unknown: Any,
 ) -> Any:
     """Make a QElectron of a QNode: its circuits are then run by executors.
 
@@ -205,6 +243,13 @@ def qelectron(
             the QNode's own device on ten threads.
         selector: Selector of a list of executors: a name or a callable
             `(circuit, executors) -> executor`.
+        cache: `True` reuses the results of equal circuits, of earlier programs too;
+            `False` runs always; `"refresh"` runs and replaces; `"top-up"` also reuses
+            the shots that are there, and runs those that are missing. By default what
+            `QELECTRON_CACHE` says, else `False`.
+        store: Where results and the journal are kept: a path, the name of a store, or
+            a `Store`. By default what `QELECTRON_STORE` says, else the installed
+            store that outlives the process, else memory.
         **unknown: Refused; say what was probably meant.
 
     Returns:
@@ -230,14 +275,16 @@ def qelectron(
     if selector is not None:
         executors = _with_selector(executors, selector)
     if qnode is None:
-        return lambda function: qelectron(function, executors=executors)
+        return lambda function: qelectron(
+            function, executors=executors, cache=cache, store=store
+        )
     if not isinstance(qnode, qml.QNode):
         message = (
             f"qelectron() takes a QNode, not {type(qnode).__name__} {qnode!r}. "
             "Put @ct.qelectron above @qml.qnode(device)."
         )
         raise TypeError(message)
-    return QElectron(qnode, executors=executors)
+    return QElectron(qnode, executors=executors, policy=Policy(cache, store))
 
 
 def _with_selector(executors: Any, selector: Any) -> Any:

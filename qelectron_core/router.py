@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qelectron_core.cluster import Member, QCluster
 from qelectron_core.contracts import Executor
-from qelectron_core.errors import QElectronError, SelectorError
+from qelectron_core.errors import ConfigError, QElectronError, SelectorError
 from qelectron_core.registry import registry
 from qelectron_core.runtime import runtime
+from qelectron_core.shots import with_shots
 
 if TYPE_CHECKING:
     from pennylane.devices import Device
@@ -31,13 +32,32 @@ class Route:
     def __init__(
         self,
         member: Executor,
-        device: Device,
+        bound: Executor,
         clusters: tuple[ClusterRoute, ...] = (),
     ) -> None:
-        """Adapt an executor to a QNode's device."""
+        """Take an executor as it was written and as it runs."""
         self.member = member
-        self.bound = member.for_device(device)
+        self.bound = bound
         self.clusters = clusters
+
+    def with_own_shots(self, circuit: QuantumScript) -> QuantumScript:
+        """Return the circuit with the shots that the executor asks for.
+
+        Raises:
+            ConfigError: If that changes the number of results.
+        """
+        shots = self.bound.shots
+        if shots == "qnode":
+            return circuit
+        changed = with_shots(circuit, shots)
+        if _n_results(changed) == _n_results(circuit):
+            return changed
+        message = (
+            f"{self.member!r} asks for another number of results than the rest of its "
+            f"cluster or the circuit: {changed.shots} instead of {circuit.shots}. Give "
+            "all executors the same shot vector, or set it with qml.set_shots."
+        )
+        raise ConfigError(message)
 
     def choose(
         self,
@@ -193,7 +213,12 @@ def make_route(
     """Return the route for what a user gave as executors."""
     if isinstance(member, QCluster):
         return ClusterRoute(member, device, clusters)
-    return Route(member, device, clusters)
+    return Route(member, member.for_device(device), clusters)
+
+
+def _n_results(circuit: QuantumScript) -> int | None:
+    shots = circuit.shots
+    return shots.num_copies if shots.has_partitioned_shots else None
 
 
 def _make_selector(selector: Any) -> Any:

@@ -49,10 +49,23 @@ def split(circuit: QuantumScript, most: int) -> list[QuantumScript]:
 
 def merge(parts: Sequence[QuantumScript], results: Sequence[Result]) -> Result:
     """Return the result of a circuit from those of the parts that `split` made."""
-    if len(parts) == 1:
-        return results[0]
     weights = [part.shots.total_shots or 0 for part in parts]
-    measurements = parts[0].measurements
+    return merge_weighted(parts[0], weights, results)
+
+
+def merge_weighted(
+    circuit: QuantumScript, weights: Sequence[int], results: Sequence[Result]
+) -> Result:
+    """Return the result of a circuit from results of some shots each.
+
+    Args:
+        circuit: The circuit, with any shots.
+        weights: The shots of each result.
+        results: Results of the circuit that are independent of each other.
+    """
+    if len(results) == 1:
+        return results[0]
+    measurements = circuit.measurements
     if len(measurements) == 1:
         return _rules()[type(measurements[0])](weights, results)
     return tuple(
@@ -63,16 +76,61 @@ def merge(parts: Sequence[QuantumScript], results: Sequence[Result]) -> Result:
     )
 
 
-def _require_splittable(circuit: QuantumScript, most: int) -> None:
-    reason = None
+def is_splittable(circuit: QuantumScript) -> bool:
+    """Tell whether results of some shots of a circuit make up one of more."""
+    return _unsplittable(circuit) is None
+
+
+def cut(circuit: QuantumScript, result: Result, has: int, wanted: int) -> Result:
+    """Return the result of a circuit with no more shots than wanted.
+
+    The first samples, and a random part of the counts. What is an average already
+    stays one of all shots: it is only more precise.
+
+    Args:
+        circuit: The circuit, with any shots.
+        result: Its result.
+        has: The shots that the result is of.
+        wanted: The shots that it is to be of.
+    """
+    if has <= wanted:
+        return result
+    measurements = circuit.measurements
+    if len(measurements) == 1:
+        return _cut(type(measurements[0]), result, has, wanted)
+    return tuple(
+        _cut(type(measurement), part, has, wanted)
+        for measurement, part in zip(measurements, result, strict=True)
+    )
+
+
+def _cut(kind: type, result: Any, has: int, wanted: int) -> Any:
+    import numpy as np
+    import pennylane as qml
+
+    if kind is qml.measurements.SampleMP:
+        return np.reshape(result, (has, *np.shape(result)[1:]))[:wanted]
+    if kind is not qml.measurements.CountsMP:
+        return result
+    drawn = np.random.default_rng(has).multivariate_hypergeometric(
+        [int(count) for count in result.values()], wanted
+    )
+    kept = zip(result, drawn.tolist(), strict=True)
+    is_full = 0 in result.values()  # all outcomes were asked for, also the unseen
+    return {outcome: count for outcome, count in kept if count or is_full}
+
+
+def _unsplittable(circuit: QuantumScript) -> str | None:
     if circuit.shots.has_partitioned_shots:
-        reason = "it has a shot vector"
-    elif any(getattr(op, "postselect", None) is not None for op in circuit.operations):
-        reason = "it postselects, so that the parts have unknown weights"
-    else:
-        for measurement in circuit.measurements:
-            if type(measurement) not in _rules():
-                reason = f"it measures {type(measurement).__name__}"
+        return "it has a shot vector"
+    if any(getattr(op, "postselect", None) is not None for op in circuit.operations):
+        return "it postselects, so that the parts have unknown weights"
+    unknown = (type(m) for m in circuit.measurements if type(m) not in _rules())
+    return next((f"it measures {kind.__name__}" for kind in unknown), None)
+
+
+def _require_splittable(circuit: QuantumScript, most: int) -> None:
+    reason = _unsplittable(circuit)
     if reason is not None:
         message = (
             f"{circuit.shots.total_shots} shots were asked for, an executor takes "

@@ -1,64 +1,265 @@
-"""Stores: where the journal of what ran is kept."""
+"""Stores: where the journal of what ran and the results worth reusing are kept.
+
+What plugin authors implement. A store holds plain data; what may be written down,
+and how, is the business of `qelectron_core.formats`.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
 import attrs
 
-from qelectron_core.contracts import Executor
-from qelectron_core.events import Execution
+from qelectron_core.contracts import Executor, Result, Settings
+from qelectron_core.events import CircuitEventKind
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-#: Records that the in-memory journal keeps before it forgets the oldest.
-MEMORY_LIMIT: Final = 10_000
+#: What became of a call. Of a `"lost"` one, the process ended before its circuits.
+RunState: TypeAlias = Literal[
+    "running", "completed", "cached", "failed", "cancelled", "lost"
+]
+#: Where a store keeps its records: a path, or whatever else it understands.
+Location: TypeAlias = str | os.PathLike[str] | None
 
 
-@attrs.frozen
-class Entry:
-    """One line of the journal: one attempt to run one circuit, and its end.
+@attrs.frozen(eq=False)
+class Call:
+    """One call of a QElectron, as it begins.
 
     Attributes:
-        call_id: Id of the call (`future.id`).
+        id: Identifies it; `future.id`.
+        name: Name of the quantum function.
+        executors: Executor or cluster, as the user wrote it, without secrets.
+        circuits: How many circuits it has.
+        at: When, in seconds since the epoch.
+        process: The process that made it, as `"host:pid"`.
+        versions: Versions of Python and of the packages that matter.
+        output: How the results of its circuits make up what it returns, as JSON;
+            `None` if only the program knows.
+    """
+
+    id: str
+    name: str
+    executors: str
+    circuits: int
+    at: float
+    process: str = attrs.field(default="", repr=False)
+    versions: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    output: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(eq=False)
+class Entry:
+    """One line of the journal: one attempt to run one circuit, as far as it went.
+
+    Attributes:
+        call_id: The call it belongs to.
         index: Position of the circuit among those of the call.
-        execution: What became of it.
+        state: What happened to it last.
+        executor: The executor chosen for it, as the user wrote it, without secrets.
+        submitted_at: When it was dispatched, in seconds since the epoch.
+        attempt: 1 for the first attempt, 2 for the next …
+        started_at: When its job started, if it did.
+        finished_at: When its job ended, if it did.
+        shots: Total shots, or `None` for an exact result.
+        job_id: Job it was part of, or empty.
+        job_size: Number of circuits in that job.
+        handle: What a remote vendor calls the job, or `None`.
+        cost_usd: Its part of the job's price in US dollars, or `None` if unknown.
+        error: Type and message of the exception it ended in, or `None`.
+        metadata: What the executor told about it.
+        circuit: The circuit, or `None` if it is not kept.
+        value: Its result, or `None` if there is none, or it is not kept.
     """
 
     call_id: str
     index: int
-    execution: Execution
+    state: CircuitEventKind
+    executor: str
+    submitted_at: float
+    attempt: int = 1
+    started_at: float | None = None
+    finished_at: float | None = None
+    shots: int | None = None
+    job_id: str = ""
+    job_size: int = 0
+    handle: str | None = None
+    cost_usd: float | None = None
+    error: str | None = None
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    circuit: QuantumScript | None = None
+    value: Result | None = None
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Return what no two lines of the journal share."""
+        return self.call_id, self.index, self.attempt
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled: by the program, or by somebody at the vendor."""
+        return (self.error or "").startswith(("CancelledError", "JobCancelledError"))
+
+    def after(self, earlier: Entry) -> Entry:
+        """Return this line with the circuit of an earlier one that it replaces."""
+        if self.circuit is not None or earlier.circuit is None:
+            return self
+        return attrs.evolve(self, circuit=earlier.circuit)
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """A call and what became of it; what `history` returns.
+
+    Attributes:
+        call: The call.
+        state: What became of it.
+        executors: The executors chosen for its circuits, each once.
+        states: How many circuits are in which state.
+        shots: Shots of all circuits together.
+        cost_usd: Price of all circuits in US dollars, or `None` if unknown.
+        finished_at: When its last circuit ended, or `None` while one has not.
+        entries: Its lines of the journal, if they were asked for.
+    """
+
+    call: Call
+    state: RunState
+    executors: tuple[str, ...]
+    states: Mapping[str, int]
+    shots: int
+    cost_usd: float | None
+    finished_at: float | None
+    entries: tuple[Entry, ...] = attrs.field(default=(), repr=False)
+
+    @property
+    def id(self) -> str:
+        """Id of the call."""
+        return self.call.id
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from the call to the end of its last circuit."""
+        return None if self.finished_at is None else self.finished_at - self.call.at
+
+
+@attrs.frozen
+class Key:
+    """What a kept result is found by.
+
+    Attributes:
+        pool: Fingerprint of the circuit without its shots, of the settings and of
+            the executor: results of one pool can be put together.
+        shots: The shots, as text; empty for an exact result.
+        draw: Tells independent samples of one circuit apart; empty if exact.
+    """
+
+    pool: str
+    shots: str = ""
+    draw: str = ""
+
+    def __str__(self) -> str:
+        """Return it as one text."""
+        return f"{self.pool}:{self.shots}:{self.draw}"
+
+
+@attrs.frozen(eq=False)
+class Kept:
+    """A result that is kept for circuits that are equal.
+
+    Attributes:
+        key: What it is found by.
+        value: The result.
+        shots: How many shots it is of; 0 for an exact one.
+        executor: The executor that ran it, as the user wrote it, without secrets.
+        job_id: Job it was part of.
+        handle: What a remote vendor calls that job, or `None`.
+        at: When it was there, in seconds since the epoch.
+        metadata: What the executor told about it.
+    """
+
+    key: Key
+    value: Result
+    shots: int
+    executor: str
+    job_id: str
+    at: float
+    handle: str | None = None
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False)
 class Intent:
-    """A job that is about to be submitted to a remote vendor.
+    """A job that is about to be submitted to a remote vendor, or has been.
 
     Attributes:
         job_id: The core's id of the job, sent to the vendor as its tag.
-        executor: Where it goes.
+        executor: Where it goes; `None` if it cannot be made again here.
         circuits: What it holds.
         places: Per circuit, the id of its call and its position in it.
         at: When, in seconds since the epoch.
+        keys: Per circuit, what its result is to be found by, or `None`.
+        claims: Per circuit, what is claimed for it, so that others who ask for it
+            find this job; by default as `keys`.
+        settings: How its circuits are run.
+        shown: The executor as text, without secrets.
         handle: What the vendor calls it, once that is known.
+        alive: Whether the process that submitted it, or took it over, still lives.
     """
 
     job_id: str
-    executor: Executor
+    executor: Executor | None
     circuits: tuple[QuantumScript, ...]
     places: tuple[tuple[str, int], ...]
     at: float
+    keys: tuple[Key | None, ...] = ()
+    claims: tuple[Key | None, ...] = ()
+    settings: Settings = attrs.field(factory=Settings)
+    shown: str = ""
     handle: str | None = None
+    alive: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        """Fill in what follows from the rest."""
+        if not self.keys:
+            object.__setattr__(self, "keys", (None,) * len(self.circuits))
+        if not self.claims:
+            object.__setattr__(self, "claims", self.keys)
+        if not self.shown:
+            object.__setattr__(self, "shown", repr(self.executor))
+
+
+@attrs.frozen(eq=False)
+class Claim:
+    """The answer to the wish to run a circuit, unless it has been.
+
+    If nothing is set, the caller is the one to run it, and others wait.
+
+    Attributes:
+        kept: The result, if there is one.
+        job: The job that holds it, which was the caller's already, or that of a
+            process that has ended. It is now the caller's, who gets its results
+            instead of submitting the circuit again.
+        elsewhere: Whether a living process is running it.
+    """
+
+    kept: Kept | None = None
+    job: Intent | None = None
+    elsewhere: bool = False
 
 
 class Store:
-    """Keeps the journal; what plugin authors implement.
+    """Keeps the journal, the jobs at vendors, and results; for plugin authors.
 
-    All methods may be called from any thread.
+    All methods may be called from any thread. They raise `StoreError` with a message
+    for users; the run then goes on in memory. Executors' secrets (options that hide
+    from `repr`) are kept nowhere.
+
+    A store is made with its location as the only argument, `None` for the usual one.
     """
 
     #: Whether what it keeps outlives the process. If not, remote jobs are
@@ -67,16 +268,45 @@ class Store:
     #: Whether no method waits for a disk or a network.
     instant: ClassVar[bool] = False
 
-    def record(self, entry: Entry) -> None:
-        """Keep one entry; must return quickly."""
+    # --- The journal ------------------------------------------------------------------
+
+    def write(
+        self, calls: Sequence[Call], entries: Sequence[Entry], kept: Sequence[Kept] = ()
+    ) -> None:
+        """Keep calls, lines of the journal and results; all of them or none.
+
+        A line replaces an earlier one in the same `place`, whose circuit stays if it
+        brings none. A result replaces one with an equal key, and gives back the
+        claim to it. Called by one thread, in batches.
+        """
         raise NotImplementedError
 
-    def entries(self, *, call_id: str | None = None) -> Sequence[Entry]:
-        """Return kept entries, oldest first, of one call or of all."""
+    def runs(  # noqa: PLR0913  # a filter each
+        self,
+        *,
+        call_id: str | None = None,
+        name: str | None = None,
+        executor: str | None = None,
+        state: RunState | None = None,
+        since: float | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Run]:
+        """Return calls and what became of them, the newest first.
+
+        Args:
+            call_id: Only this one, with its lines of the journal.
+            name: Only those whose name contains this.
+            executor: Only those that ran on an executor whose text contains this.
+            state: Only those in this state.
+            since: Only those made later, in seconds since the epoch.
+            limit: At most so many.
+        """
         raise NotImplementedError
+
+    # --- Jobs at vendors --------------------------------------------------------------
 
     def intend(self, intent: Intent) -> None:
-        """Keep that a job is about to be submitted.
+        """Keep that a job is about to be submitted, and claim its circuits.
 
         Once this returns, the record must survive whatever the store survives.
         """
@@ -86,64 +316,125 @@ class Store:
         """Keep what the vendor calls a job; as lasting as `intend`."""
         raise NotImplementedError
 
-    def ended(self, job_id: str) -> None:
-        """Keep that a job needs no more attention: it ended, or was cancelled."""
+    def ended(self, job_id: str, kept: Sequence[Kept] = ()) -> None:
+        """Keep the results of a job that needs no more attention, and forget it.
+
+        Both or none; as lasting as `intend`. Gives back the claims to its circuits.
+        """
         raise NotImplementedError
 
-    def jobs(self) -> Sequence[Intent]:
-        """Return jobs that were intended and have not ended, oldest first."""
+    def jobs(self, *, call_id: str | None = None) -> Sequence[Intent]:
+        """Return jobs that were intended and have not ended, oldest first.
+
+        Args:
+            call_id: Only those with a circuit of this call.
+        """
+        raise NotImplementedError
+
+    def adopt(self, job_id: str) -> Intent | None:
+        """Take over a job from a process that has ended, and return it.
+
+        `None` if it has ended, or belongs to a process that lives.
+        """
+        raise NotImplementedError
+
+    # --- Results ----------------------------------------------------------------------
+
+    def find(self, keys: Sequence[Key]) -> Sequence[Kept | None]:
+        """Return the kept result of each key, or `None`; must be quick."""
+        raise NotImplementedError
+
+    def pool(self, pool: str) -> Sequence[Kept]:
+        """Return all kept results of one pool, those with most shots first."""
+        raise NotImplementedError
+
+    def claim(self, keys: Sequence[Key]) -> Sequence[Claim]:
+        """Return, per key, its result or who is to run it, the caller if nobody is.
+
+        Two processes never both get leave to run a circuit. What a process that has
+        ended was running is run anew, unless it is in a job at a vendor.
+        """
+        raise NotImplementedError
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """Give back claims to circuits that came to nothing.
+
+        Those of a job that has not ended stay.
+        """
+        raise NotImplementedError
+
+    def usage(self) -> Usage:
+        """Return how much is kept."""
+        raise NotImplementedError
+
+    def clear(self) -> int:
+        """Forget all kept results, not the journal; return how many."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Write out what is still pending and free resources."""
+        """Write out what is still pending and free resources.
+
+        Gives up its claims and its jobs, as if the process had ended.
+        """
 
 
-class MemoryStore(Store):
-    """Keeps the newest entries for the life of the process."""
+@attrs.frozen
+class Usage:
+    """How much a store keeps.
 
-    instant: ClassVar[bool] = True
+    Attributes:
+        location: Where, for people to read.
+        results: Number of kept results.
+        result_bytes: Their size.
+        calls: Number of calls in the journal.
+        circuits: Number of lines in the journal.
+        jobs: Number of jobs that have not ended.
+        total_bytes: Size of everything.
+        limit_bytes: Size above which the oldest go, or `None` for none.
+    """
 
-    def __init__(self, limit: int = MEMORY_LIMIT) -> None:
-        """Make an empty store that holds at most `limit` entries."""
-        self._entries: deque[Entry] = deque(maxlen=limit)
-        self._jobs: dict[str, Intent] = {}
-        self._lock = threading.Lock()
+    location: str
+    results: int
+    result_bytes: int
+    calls: int
+    circuits: int
+    jobs: int
+    total_bytes: int
+    limit_bytes: int | None = None
 
-    def record(self, entry: Entry) -> None:
-        """Keep one entry, forgetting the oldest when full."""
-        with self._lock:
-            self._entries.append(entry)
 
-    def entries(self, *, call_id: str | None = None) -> Sequence[Entry]:
-        """Return kept entries, oldest first."""
-        with self._lock:
-            kept = tuple(self._entries)
-        return [e for e in kept if call_id is None or e.call_id == call_id]
+#: States of circuits that are over.
+ENDED: Final = frozenset({"completed", "failed", "cached"})
 
-    def intend(self, intent: Intent) -> None:
-        """Keep that a job is about to be submitted."""
-        with self._lock:
-            self._jobs[intent.job_id] = intent
 
-    def submitted(self, job_id: str, handle: str) -> None:
-        """Keep what the vendor calls a job."""
-        with self._lock:
-            intent = self._jobs.get(job_id)
-            if intent is not None:
-                self._jobs[job_id] = attrs.evolve(intent, handle=handle)
+def run_of(call: Call, entries: Sequence[Entry], *, alive: bool) -> Run:
+    """Return what became of a call, from its lines of the journal.
 
-    def ended(self, job_id: str) -> None:
-        """Forget a job."""
-        with self._lock:
-            self._jobs.pop(job_id, None)
+    Args:
+        call: The call.
+        entries: Its lines, in any order, without their entries' circuits if you like.
+        alive: Whether the process that made it still lives.
+    """
+    last = list({e.index: e for e in sorted(entries, key=lambda e: e.attempt)}.values())
+    costs = [entry.cost_usd for entry in entries if entry.cost_usd is not None]
+    ended = len(last) >= call.circuits and all(e.state in ENDED for e in last)
+    ends = [e.finished_at for e in last if e.finished_at is not None]
+    return Run(
+        call=call,
+        state=_state(last, ended=ended, alive=alive),
+        executors=tuple(dict.fromkeys(entry.executor for entry in last)),
+        states=Counter(entry.state for entry in last),
+        shots=sum(entry.shots or 0 for entry in entries if entry.state != "cached"),
+        cost_usd=sum(costs) if costs else None,
+        finished_at=max(ends) if ended and ends else None,
+    )
 
-    def jobs(self) -> Sequence[Intent]:
-        """Return jobs that have not ended, oldest first."""
-        with self._lock:
-            return list(self._jobs.values())
 
-    def close(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._entries.clear()
-            self._jobs.clear()
+def _state(last: Sequence[Entry], *, ended: bool, alive: bool) -> RunState:
+    failed = [entry for entry in last if entry.state == "failed"]
+    if failed:
+        return "cancelled" if all(e.cancelled for e in failed) else "failed"
+    if not ended:
+        return "running" if alive else "lost"
+    reused = bool(last) and all(entry.state == "cached" for entry in last)
+    return "cached" if reused else "completed"

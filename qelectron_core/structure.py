@@ -85,6 +85,8 @@ def _shape(value: Any) -> Hashable:
 def _measurement(mp: Any) -> Hashable:
     if type(mp) not in _PLAIN_MEASUREMENTS or mp.mv is not None:
         raise _NoStructureError
+    if getattr(mp, "_dtype", None) is not None:  # of samples; no public way to ask
+        raise _NoStructureError
     if mp.obs is None:
         if mp._eigvals is not None:  # no public way to ask
             raise _NoStructureError

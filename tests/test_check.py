@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 
 import qelectron_core as ct
 from qelectron_core.cli.check import check as command
+from qelectron_core.memory_store import MemoryStore
 from qelectron_core.registry import Plugin, Registration, Registry
-from qelectron_core.store import MemoryStore
 from qelectron_core.testing import FakeCloud, SelectorConformance
 from qelectron_core.testing.conformance import find
 from qelectron_core.testing.conformance.find import find_kit
@@ -42,18 +42,18 @@ class First:
 
 
 class FileStore(MemoryStore):
-    """Keeps records at a path."""
+    """Keeps records at a location."""
 
     durable = True
     made: ClassVar[dict[Path, FileStore]] = {}
 
-    def __new__(cls, path: Path) -> Any:
-        return cls.made.setdefault(path, super().__new__(cls))
+    def __new__(cls, location: Path) -> Any:
+        return cls.made.setdefault(location, super().__new__(cls))
 
-    def __init__(self, path: Path) -> None:
-        if not hasattr(self, "path"):
+    def __init__(self, location: Path) -> None:
+        if not hasattr(self, "location"):
             super().__init__()
-        self.path = path
+        self.location = location
 
     def close(self) -> None:
         """Keep everything."""
@@ -63,6 +63,9 @@ class Pathless(MemoryStore):
     """Keeps records at a place that nobody can choose."""
 
     durable = True
+
+    def __init__(self) -> None:
+        super().__init__()
 
 
 class TestFirst(SelectorConformance):
@@ -240,7 +243,7 @@ def test_kind_follows_from_the_registration(
     ("name", "rule"),
     [
         ("qelectron_core.testing:FakeCloud", "R1"),
-        ("qelectron_core.store:MemoryStore", "T1"),
+        ("qelectron_core.memory_store:MemoryStore", "T1"),
         ("qelectron_core.testing.conformance.doubles:Fixed", "E1"),
         (f"{__name__}:Broken", "E1"),
         (f"{__name__}:First", "S1"),
@@ -268,7 +271,7 @@ def test_module_and_attribute(name: str, rule: str) -> None:
             ct.ConfigError,
             "'Needy' cannot be made: ConfigError: it needs a tok",
         ),
-        ("pathless", ct.ConfigError, "Pathless is durable and takes no path"),
+        ("pathless", ct.ConfigError, "Pathless is durable and takes no location"),
         ("nowhere:Thing", ct.UnknownNameError, "No module named 'nowhere'"),
         ("json:Thing", ct.UnknownNameError, "has no attribute 'Thing'"),
         ("json:JSONDecoder", ct.ConfigError, "Say so with --kind, one of executor"),
@@ -288,12 +291,12 @@ def test_unknown_rule_is_explained() -> None:
     assert "has no rule 'E1'." in str(result.exception)
 
 
-def test_store_gets_a_new_path_each_time() -> None:
+def test_store_gets_a_new_location_each_time() -> None:
     kit: Any = find_kit("files", options={})
     first, second = kit.make(), kit.make()
-    assert first.path != second.path
+    assert first.location != second.location
     assert kit.reopen(first) is first
-    assert run("files").exit_code == 0
+    assert run("files", "--rule", "T1", "--rule", "T34").exit_code == 0
 
 
 def test_price_is_asked_for_first() -> None:

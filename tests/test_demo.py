@@ -16,6 +16,7 @@ from qelectron_core.cli import demo as demo_module
 from qelectron_core.cli.plot import HALF, WIDTH, text_plot
 from qelectron_core.contracts import Executor
 from qelectron_core.registry import load
+from qelectron_core.runtime import Runtime, use
 
 
 def measure(count: int, executors: dict[str, Executor]) -> list[chsh.Curve]:
@@ -27,6 +28,12 @@ def measure(count: int, executors: dict[str, Executor]) -> list[chsh.Curve]:
 def run(*args: str) -> Result:
     arguments = ["demo", "--angles", "4", "--seed", "5", *args]
     return CliRunner(env={"COLUMNS": "100"}).invoke(cli, arguments)
+
+
+def run_anew(*args: str) -> Result:
+    """Run the demo as another process would: nothing is known but what is on disk."""
+    with use(Runtime()):
+        return run("--no-plot", *args)
 
 
 @pytest.fixture(autouse=True)
@@ -95,17 +102,55 @@ def test_demo_shows_usage_and_bounds() -> None:
         next(row for row in rows if row[:2] == [name, "16"])
         for name in ("exact", "noisy")
     )
-    assert exact[3] == "exact"
-    assert noisy[3] == "1000"
+    assert exact[4] == "exact"
+    assert noisy[4] == "1000"
     for row in (exact, noisy):
-        assert 1 <= int(row[2]) <= 16
-        assert 0 <= float(row[4]) < 60
+        assert row[2] == "0"
+        assert 1 <= int(row[3]) <= 16
+        assert 0 <= float(row[5]) < 60
     assert ["classical", "bound,", "2", "2.0000"] in rows
     assert ["largest,", "exact", "2.8284", "at", "45°"] in rows
     assert ["Tsirelson's", "bound,", "2√2", "2.8284"] in rows
     assert "± 0.0" in result.stdout
     assert "σ from 2" in result.stdout
     assert "θ in degrees" in result.stdout
+
+
+def test_a_second_run_takes_all_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("qelectron_sqlite")
+    monkeypatch.setenv("QELECTRON_STORE", str(tmp_path / "store.sqlite3"))
+    first, second = (run_anew("--cache") for _ in range(2))
+    assert "A second run finds them all." in first.stdout
+    assert "All 32 results came from the cache; none was run." in second.stdout
+    rows = [line.split()[:4] for line in second.stdout.splitlines()]
+    assert ["exact", "0", "16", "0"] in rows
+    assert ["noisy", "0", "16", "0"] in rows
+    assert _results(first) == _results(second)
+
+
+def _results(result: Result) -> list[str]:
+    return [line for line in result.stdout.splitlines() if "largest" in line]
+
+
+def test_without_a_store_on_disk_the_demo_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("QELECTRON_STORE", "memory")
+    result = run_anew("--cache")
+    assert "from the cache. They are kept" in result.stdout
+    assert "They are kept for this process only." in result.stdout
+    assert "pip install qelectron-sqlite" in result.stdout
+
+
+def test_without_cache_the_demo_reuses_nothing() -> None:
+    with use(Runtime()):
+        shown = [run("--no-plot", *args).stdout for args in (("--cache",), ())]
+    assert "cache." not in shown[1]
+    rows = [line.split()[:3] for line in shown[1].splitlines()]
+    assert ["exact", "16", "0"] in rows
+    assert ["noisy", "16", "0"] in rows
 
 
 def test_no_plot_writes_nothing(tmp_path: Path) -> None:

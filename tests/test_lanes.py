@@ -16,7 +16,6 @@ import pytest
 
 import qelectron_core as ct
 from qelectron_core import Executor, Job, Outcome, QFuture, Result
-from qelectron_core.store import Entry, MemoryStore
 
 DEADLINE_S = 30
 
@@ -602,26 +601,6 @@ def test_an_observer_that_raises_is_logged_and_fails_nothing(
     assert "not today" in caplog.text
 
 
-def entry(number: int) -> Entry:
-    execution = ct.Execution(
-        ct.executor.Echo(), f"job-{number}", 1, None, 0.0, 1.0, 3.0
-    )
-    return Entry(f"call-{number % 3}", 0, execution)
-
-
-def test_the_memory_store_keeps_the_newest() -> None:
-    store = MemoryStore(limit=10)
-    entries = [entry(number) for number in range(25)]
-    for item in entries:
-        store.record(item)
-    assert list(store.entries()) == entries[-10:]
-    assert list(store.entries(call_id="call-0")) == [
-        e for e in entries[-10:] if e.call_id == "call-0"
-    ]
-    store.close()
-    assert list(store.entries()) == []
-
-
 def test_the_journal_is_bounded_and_has_every_circuit() -> None:
     from qelectron_core.runtime import runtime
 
@@ -629,12 +608,16 @@ def test_the_journal_is_bounded_and_has_every_circuit() -> None:
     circuit = make(ct.executor.Echo())
     futures = [circuit.run_later(0.1) for _ in range(3)]
     ct.gather(futures)
-    kept = runtime().store.entries(call_id=futures[1].id)
-    assert [item.execution for item in kept] == list(futures[1].executions)
-    assert len(runtime().store.entries()) == 3
-    for _ in range(11_000):
-        runtime().store.record(kept[0])
-    assert len(runtime().store.entries()) == 10_000
+    (run,) = ct.history(futures[1].id)
+    (execution,) = futures[1].executions
+    assert [entry.job_id for entry in run.entries] == [execution.job_id]
+    assert [run.id for run in ct.history()] == [f.id for f in reversed(futures)]
+    call, entry = run.call, run.entries[0]
+    for number in range(11_000):
+        again = attrs.evolve(call, id=f"call-{number}")
+        line = attrs.evolve(entry, call_id=again.id)
+        runtime().keeper().store.write([again], [line])
+    assert len(ct.history(limit=None)) == 10_000
     ct.shutdown()
 
 

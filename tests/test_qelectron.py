@@ -122,7 +122,7 @@ def test_a_misspelt_option_names_the_right_one(option: str, meant: str) -> None:
     assert message.startswith(
         f"qelectron() has no option {option!r}. Did you mean {meant!r}? Options: "
     )
-    assert "executors, selector." in message
+    assert "cache, executors, selector, store." in message
     with pytest.raises(TypeError, match="qelectron"):
         ct.qelectron(**{option: Echo()})
 

@@ -153,9 +153,9 @@ def test_an_error_is_final_when_the_retries_are_used_up(
 def test_every_attempt_is_in_the_journal(bench: Bench) -> None:
     future = circuit_on(Flaky(bench, failures=1, retries=1)).run_later(0.1)
     future.result(timeout=30)
-    entries = runtime().store.entries(call_id=future.id)
-    assert [e.execution.attempt for e in entries] == [1, 2]
-    assert [bool(e.execution.error) for e in entries] == [True, False]
+    (run,) = ct.history(future.id)
+    assert [entry.attempt for entry in run.entries] == [1, 2]
+    assert [bool(entry.error) for entry in run.entries] == [True, False]
 
 
 def test_only_the_failed_circuits_of_a_call_are_run_again(bench: Bench) -> None:

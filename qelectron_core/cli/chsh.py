@@ -140,17 +140,25 @@ def exact_value(theta: Any) -> Any:
 
 
 def dispatch(
-    thetas: Sequence[float] | NDArray[np.float64], executors: Mapping[str, Executor]
+    thetas: Sequence[float] | NDArray[np.float64],
+    executors: Mapping[str, Executor],
+    *,
+    cache: ct.CacheMode | None = None,
 ) -> list[ct.QFuture]:
     """Start every correlator at every angle, once per executor.
 
     The cyclic selector gives equal neighbours to different executors, so that
     each of them gets each circuit. One `run_later` per circuit: what gathers
     while an executor is busy leaves as one job.
+
+    Args:
+        thetas: Angles in radians.
+        executors: Executors by name.
+        cache: Whether kept results are reused; see `qelectron`.
     """
     cluster = ct.QCluster(executors=list(executors.values()), selector="cyclic")
 
-    @ct.qelectron(executors=cluster)
+    @ct.qelectron(executors=cluster, cache=cache)
     @qml.qnode(qml.device("default.qubit", wires=2), diff_method=None)
     def correlator(alice: float, bob: float) -> Any:
         qml.Hadamard(0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from qelectron_core.errors import ConfigError, UnknownNameError
+from qelectron_core.errors import ConfigError, UnknownNameError, install_hint
 from qelectron_core.registry import Kind, registry
 
 if TYPE_CHECKING:
@@ -72,8 +72,11 @@ def _check_path(_: Any, __: Any, path: Path) -> Path:
     help="Picture to write.",
 )
 @click.option("--no-plot", is_flag=True, help="Write no picture.")
-def demo(
-    *, count: int, shots: int, seed: int | None, path: Path, no_plot: bool
+@click.option(
+    "--cache", is_flag=True, help="Reuse the results of an earlier demo with --cache."
+)
+def demo(  # noqa: PLR0913  # one argument per option
+    *, count: int, shots: int, seed: int | None, path: Path, no_plot: bool, cache: bool
 ) -> None:
     """Test Bell's inequality on a cluster of two simulators.
 
@@ -88,11 +91,13 @@ def demo(
         chsh = importlib.import_module("qelectron_core.cli.chsh")
         executors = chsh.members(shots, seed)
     thetas = chsh.angles(count)
-    futures = chsh.dispatch(thetas, executors)
+    futures = chsh.dispatch(thetas, executors, cache=True if cache else None)
     _wait(futures)
     curves = chsh.curves(futures, executors)
     console.print()
     console.print(_usage(futures, executors))
+    if cache:
+        console.print(f"\n{_reuse(futures)}", markup=False, soft_wrap=True)
     console.print()
     console.print(_summary(thetas, curves))
     _show_plots(console, thetas, curves, None if no_plot else path)
@@ -126,16 +131,34 @@ def _usage(futures: Iterable[QFuture], executors: Mapping[str, Executor]) -> Tab
     from rich.table import Table
 
     table = Table("executor", box=None, padding=(0, 2, 0, 0))
-    for header in ("circuits", "jobs", "shots per circuit", "busy (s)"):
+    for header in ("run", "from the cache", "jobs", "shots per circuit", "busy (s)"):
         table.add_column(header, justify="right")
     executions = [e for future in futures for e in future.executions]
     for label, executor in executors.items():
         own = [e for e in executions if e.executor == executor]
-        jobs = {e.job_id: e.duration_s for e in own}
+        cached = sum(e.cached for e in own)
+        jobs = {e.job_id: e.duration_s for e in own if not e.cached}
+        counts = map(str, (len(own) - cached, cached, len(jobs)))
         shots = str(own[0].shots or "exact")
-        busy = f"{sum(jobs.values()):.3f}"
-        table.add_row(label, str(len(own)), str(len(jobs)), shots, busy)
+        table.add_row(label, *counts, shots, f"{sum(jobs.values()):.3f}")
     return table
+
+
+def _reuse(futures: Iterable[QFuture]) -> str:
+    """Say how many results came from the cache, and for how long they are kept."""
+    from qelectron_core.runtime import runtime
+
+    executions = [e for future in futures for e in future.executions]
+    cached = sum(e.cached for e in executions)
+    ran = len(executions) - cached
+    if ran:
+        told = f"{ran} circuits were run; {cached} results came from the cache."
+    else:
+        told = f"All {cached} results came from the cache; none was run."
+    if runtime().keeper().store.durable:
+        return f"{told} A second run finds them all." if ran else told
+    lost = "They are kept for this process only: for more it takes a store on disk."
+    return f"{told} {lost}{install_hint('sqlite')}"
 
 
 def _summary(thetas: NDArray[np.float64], curves: Iterable[Curve]) -> Table:

@@ -1,52 +1,79 @@
-"""What the journal is told of remote jobs, before and after they are submitted."""
+"""What a store is told of remote jobs, before and after they are submitted."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qelectron_core.remote import RemoteExecutor
 from qelectron_core.runtime.loop import in_thread
+from qelectron_core.runtime.notes import kept_of, shown
 from qelectron_core.runtime.task import Task
-from qelectron_core.store import Intent, Store
+from qelectron_core.store import Intent
 
-_log: Final = logging.getLogger("qelectron")
+if TYPE_CHECKING:
+    from qelectron_core.events import Execution
+    from qelectron_core.runtime.keeper import Keeper
+
+#: The result of a circuit, and how it came about.
+_Result: TypeAlias = "tuple[Task, Any, Execution]"
 
 
 class RemoteJournal:
-    """Writes to the store from the event loop, and waits until it is written."""
+    """Writes to a store from the event loop, and waits until it is written."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is written outlives the process."""
+        return self._keeper.store.durable
 
     async def intend(
         self, job_id: str, executor: RemoteExecutor, tasks: Sequence[Task]
     ) -> None:
         """Write that a job is about to be submitted."""
+        await self._do(self._intend, job_id, executor, tasks)
+
+    async def submitted(self, job_id: str, handle: str) -> None:
+        """Write what the vendor calls a job."""
+        await self._do(lambda: self._keeper.store.submitted(job_id, handle))
+
+    async def ended(self, job_id: str, results: Sequence[_Result] = ()) -> None:
+        """Write the results of a job, and that it needs no more attention."""
+        await self._do(self._ended, job_id, results)
+
+    def _intend(
+        self, job_id: str, executor: RemoteExecutor, tasks: Sequence[Task]
+    ) -> None:
+        store = self._keeper.store
+        if store.durable:  # so that who runs these circuits again finds the job
+            for task in tasks:
+                self._keeper.cache.name(task)
         intent = Intent(
             job_id=job_id,
             executor=executor,
             circuits=tuple(task.circuit for task in tasks),
             places=tuple((task.batch.call_id, task.index) for task in tasks),
             at=time.time(),
+            keys=tuple(task.key for task in tasks),
+            claims=tuple(task.claim or task.key for task in tasks),
+            settings=tasks[0].settings,
+            shown=shown(executor),
         )
-        await self._write(self._store.intend, intent)
+        store.intend(intent)
 
-    async def submitted(self, job_id: str, handle: str) -> None:
-        """Write what the vendor calls a job."""
-        await self._write(self._store.submitted, job_id, handle)
+    def _ended(self, job_id: str, results: Sequence[_Result]) -> None:
+        kept = [kept_of(task, value, execution) for task, value, execution in results]
+        self._keeper.store.ended(job_id, [one for one in kept if one is not None])
 
-    async def ended(self, job_id: str) -> None:
-        """Write that a job needs no more attention."""
-        await self._write(self._store.ended, job_id)
-
-    async def _write(self, method: Callable[..., None], *args: Any) -> None:
+    async def _do(self, write: Callable[..., None], *args: Any) -> None:
         try:
-            if self._store.instant:
-                method(*args)
+            if self._keeper.store.instant:
+                write(*args)
             else:
-                await in_thread(method, *args)
-        except Exception:
-            _log.exception("the store failed to record a job; the run goes on")
+                await in_thread(write, *args)
+        except Exception as error:
+            self._keeper.failed(error)

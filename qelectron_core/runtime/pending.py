@@ -42,7 +42,7 @@ class Pending:
     def take(self, at_most: float = math.inf) -> list[Task]:
         """Take the next job: the circuits at the front that may go together.
 
-        They share settings and keep their order, and do not exceed the limits of
+        They share settings and store, keep their order, and do not exceed the limits of
         the executor, unless the first one does so by itself.
         """
         if not self._tasks:
@@ -55,7 +55,7 @@ class Pending:
         payload -= self._payload(first)
         while self._tasks and len(tasks) < at_most:
             task = self._tasks[0]
-            if (task.settings, task.gathers) != (first.settings, first.gathers):
+            if not _go_together(task, first):
                 break
             shots -= self._shots(task)
             payload -= self._payload(task)
@@ -88,3 +88,11 @@ class Pending:
         if self._limits.payload_bytes_per_job is None:
             return 0
         return self._executor.payload_bytes(task.circuit)
+
+
+def _go_together(task: Task, other: Task) -> bool:
+    return (
+        task.keeper is other.keeper
+        and task.gathers == other.gathers
+        and task.settings == other.settings
+    )

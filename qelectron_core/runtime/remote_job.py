@@ -22,7 +22,7 @@ from qelectron_core.ids import new_id
 from qelectron_core.remote import Handle, Polling, RemoteExecutor, State, Status
 from qelectron_core.runtime.account import NOT_ACCEPTED, PASSING, Account, call, pause
 from qelectron_core.runtime.lane import checked, make_job
-from qelectron_core.runtime.task import Ran, Task, describe, note_job
+from qelectron_core.runtime.task import Ran, Task, describe, note_job, recorded
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.remote_lane import RemoteLane
@@ -46,11 +46,13 @@ class RemoteJob:
         tasks: Its circuits; `None` in the places of those that have ended.
         ran: What is to be said of it to each circuit.
         handle: What the vendor calls it, once known.
+        journal: Where it is written down.
     """
 
     __slots__ = (
         "_account",
         "_deadline",
+        "_detached",
         "_executor",
         "_lane",
         "_misses",
@@ -59,6 +61,7 @@ class RemoteJob:
         "_unsure",
         "ended",
         "handle",
+        "journal",
         "ran",
         "tasks",
     )
@@ -68,9 +71,16 @@ class RemoteJob:
         lane: RemoteLane,
         account: Account,
         tasks: list[Task],
-        *,
-        attached: bool = False,
+        known_as: str | None = None,
     ) -> None:
+        """Make a job that is about to be submitted.
+
+        Args:
+            lane: The lane it is in.
+            account: Through which the vendor is asked.
+            tasks: Its circuits.
+            known_as: Its id, if it was submitted before.
+        """
         self.tasks: list[Task | None] = list(tasks)
         self.handle: Handle | None = None
         self.ended = False
@@ -78,15 +88,17 @@ class RemoteJob:
         self._account = account
         self._executor: RemoteExecutor = lane.executor
         circuits = [task.circuit for task in tasks]
-        cost = None if attached else self._executor.cost_usd(circuits)
+        cost = None if known_as else self._executor.cost_usd(circuits)
+        self.journal = tasks[0].keeper.remote
         self.ran = Ran(
-            new_id("job"),
+            known_as or new_id("job"),
             len(tasks),
             cost_usd=None if cost is None else cost / len(tasks),
         )
         self._started = now = lane.loop.time()
         limit = self._executor.timeout_s
         self._deadline = None if limit is None else now + limit
+        self._detached = False
         self._misses = 0
         self._missing_since = 0.0
         self._unsure = False  # whether the vendor may have accepted it unseen
@@ -99,14 +111,16 @@ class RemoteJob:
         self.tasks = list(tasks)  # without those cancelled meanwhile
         self.ran = attrs.evolve(self.ran, size=len(tasks))
         job = make_job(self.ran.job_id, tasks, resource)
-        await self._lane.journal.intend(self.ran.job_id, self._executor, tasks)
+        await self.journal.intend(self.ran.job_id, self._executor, tasks)
         if self.ended:  # cancelled, while that was being written
-            await self._lane.journal.ended(self.ran.job_id)
+            await self.journal.ended(self.ran.job_id)
             return
         try:
             async with asyncio.timeout_at(self._deadline):
                 found = await self._submit(job)
         except Exception as error:
+            if self._detached and not self._unsure:
+                await self.journal.ended(self.ran.job_id)
             self.end([self._not_sent(job, error)] * self.ran.size)
             return
         await self.adopt(Handle(found, job))
@@ -115,14 +129,25 @@ class RemoteJob:
         """Go on with a job that the vendor has."""
         self.handle = handle
         self.ran = attrs.evolve(self.ran, handle=handle.id)
-        await self._lane.journal.submitted(self.ran.job_id, handle.id)
+        await self.journal.submitted(self.ran.job_id, handle.id)
         if self.ended:  # cancelled, while the answer was on its way
-            await self.cancel_at_vendor()
+            if not self._detached:
+                await self.cancel_at_vendor()
             return
         for task in self.tasks:
             if task is not None:
                 self._lane.report("started", task)
         self._account.watch(self, self._pause())
+
+    async def look_for(self, job: Any) -> None:
+        """Go on with a job of which it is not known whether it was submitted."""
+        lost = ConnectionError("the process that was about to submit it ended")
+        found = await self._find(job, lost)
+        if found is not None:
+            await self.adopt(Handle(found, job))
+            return
+        message = f"{self.ran.job_id} did not arrive at {self._executor!r}"
+        self.end([JobFailedError(message)] * self.ran.size)
 
     async def look(self) -> float | None:
         """Ask the vendor for the status; return the seconds until the next time."""
@@ -148,20 +173,21 @@ class RemoteJob:
         for place in places:
             self.tasks[place] = None
         if not self.ended and not any(self.tasks):
-            self._close()
+            self._close(())
             if self.handle is not None:
                 self._lane.background(self.cancel_at_vendor())
 
     def detach(self) -> list[Task]:
         """Leave the job to the vendor; return the circuits that have not ended."""
-        self._close(keep=True)
+        self.ended = self._detached = True
+        self._lane.forget(self)
         return [task for task in self.tasks if task is not None]
 
     def end(self, outcomes: Sequence[Any]) -> None:
         """Hand out what became of the circuits."""
         if self.ended:
             return
-        self._close(keep=any(isinstance(o, UnsettledJobError) for o in outcomes))
+        self._close(outcomes)
         first = outcomes[0] if outcomes else None
         if isinstance(first, Exception) and all(o is first for o in outcomes):
             note_job(first, self.ran, self._lane.name_of(self))
@@ -378,6 +404,14 @@ class RemoteJob:
     def _name(self) -> str:
         return str(self.handle) if self.handle else self.ran.job_id
 
-    def _close(self, *, keep: bool = False) -> None:
+    def _close(self, outcomes: Sequence[Any]) -> None:
+        """Let go of the job, with its results in the store."""
         self.ended = True
-        self._lane.forget(self, keep_in_journal=keep)
+        if not any(isinstance(outcome, UnsettledJobError) for outcome in outcomes):
+            results = [
+                (task, *recorded(task, outcome, self.ran))
+                for task, outcome in zip(self.tasks, outcomes, strict=bool(outcomes))
+                if task is not None and not isinstance(outcome, BaseException)
+            ]
+            self._lane.background(self.journal.ended(self.ran.job_id, results))
+        self._lane.forget(self)

@@ -15,7 +15,6 @@ from qelectron_core.errors import ConfigError
 from qelectron_core.recording import install
 from qelectron_core.remote import Handle, RemoteExecutor
 from qelectron_core.runtime.account import Account, call
-from qelectron_core.runtime.journal import RemoteJournal
 from qelectron_core.runtime.lane import jobs_at_once, make_job
 from qelectron_core.runtime.loop import LoopThread
 from qelectron_core.runtime.pending import Pending
@@ -25,6 +24,7 @@ from qelectron_core.runtime.task import Ran, Task, settle
 
 if TYPE_CHECKING:
     from qelectron_core.contracts import Executor
+    from qelectron_core.store import Intent
 
 _log: Final = logging.getLogger("qelectron")
 
@@ -54,8 +54,6 @@ class RemoteLane:
         self.origins: set[Executor] = set()
         self.loop = services.loop
         self.report = services.report
-        self.journal = RemoteJournal(services.store)
-        self._durable = services.store.durable
         self._account = account
         self._delivery = services.delivery
         self._loads = services.loads
@@ -90,9 +88,12 @@ class RemoteLane:
         """Queue one task: a vendor runs it wherever it is asked from."""
         self.submit([task])
 
-    def attach(self, tasks: Sequence[Task], handle: str) -> None:
-        """Wait for a job that the vendor has already, instead of submitting one."""
-        self.loop.call(lambda: self._adopt(list(tasks), handle))
+    def adopt(self, tasks: Sequence[Task], intent: Intent) -> None:
+        """Wait for a job that was submitted before, instead of submitting one.
+
+        If it is not known whether it was, it is looked for.
+        """
+        self.loop.call(lambda: self._adopt(list(tasks), intent))
 
     def cancel(self, wanted: Callable[[Task], bool]) -> int:
         """Cancel tasks, queued ones and those at the vendor; return how many."""
@@ -111,7 +112,7 @@ class RemoteLane:
         be attached to later.
         """
         self._stopped = True
-        if self._durable and self.loop.started:
+        if self.loop.started:
             for task, ran in self.loop.ask(self._detach):
                 settle(task, CancelledError(), ran)
         self.cancel(lambda task: True)
@@ -130,12 +131,10 @@ class RemoteLane:
         """Hand outcomes to their tasks, on a worker thread."""
         self._delivery.put(partial(self._settle_all, ended, ran))
 
-    def forget(self, job: RemoteJob, *, keep_in_journal: bool) -> None:
+    def forget(self, job: RemoteJob) -> None:
         """Let go of a job that has ended."""
         self._jobs.discard(job)
         self._note_idle()
-        if not keep_in_journal:
-            self.background(self.journal.ended(job.ran.job_id))
         self._pump()
 
     def background(self, work: Coroutine[Any, Any, object]) -> None:
@@ -196,8 +195,8 @@ class RemoteLane:
         self._sending += 1
         self.loop.spawn(self._send(job))
 
-    def _new_job(self, tasks: list[Task], *, attached: bool = False) -> RemoteJob:
-        job = RemoteJob(self, self._account, tasks, attached=attached)
+    def _new_job(self, tasks: list[Task], known_as: str | None = None) -> RemoteJob:
+        job = RemoteJob(self, self._account, tasks, known_as)
         self._jobs.add(job)
         self._idle.clear()
         return job
@@ -221,14 +220,17 @@ class RemoteLane:
             self._note_idle()
             self._pump()
 
-    def _adopt(self, tasks: list[Task], handle: str) -> None:
-        job = self._new_job(tasks, attached=True)
+    def _adopt(self, tasks: list[Task], intent: Intent) -> None:
+        job = self._new_job(tasks, intent.job_id)
 
         async def adopt() -> None:
             try:
                 resource = await self._resource.get()
                 whole = make_job(job.ran.job_id, tasks, resource)
-                await job.adopt(Handle(handle, whole))
+                if intent.handle is None:
+                    await job.look_for(whole)
+                else:
+                    await job.adopt(Handle(intent.handle, whole))
             except Exception as error:
                 job.end([error] * job.ran.size)
 
@@ -247,8 +249,8 @@ class RemoteLane:
         return dropped
 
     def _detach(self) -> list[_Dropped]:
-        """Let go of all jobs, which stay in the journal; return their circuits."""
-        jobs = list(self._jobs)
+        """Let go of jobs that stay in a store; return their circuits."""
+        jobs = [job for job in self._jobs if job.journal.durable]
         return [(task, job.ran) for job in jobs for task in job.detach()]
 
 

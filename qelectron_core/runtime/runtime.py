@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -16,21 +16,23 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from qelectron_core.cluster import Member, QCluster, to_member
 from qelectron_core.contracts import Executor, Value
+from qelectron_core.errors import ConfigError
 from qelectron_core.events import CircuitEventKind, Execution, Observer
-from qelectron_core.registry import registry
 from qelectron_core.remote import RemoteExecutor
 from qelectron_core.runtime.account import Account
 from qelectron_core.runtime.breakers import Breakers
+from qelectron_core.runtime.cache import Cache
 from qelectron_core.runtime.delivery import Delivery
+from qelectron_core.runtime.keeper import Keeper
 from qelectron_core.runtime.lane import Lane
 from qelectron_core.runtime.loads import Load, Loads
 from qelectron_core.runtime.loop import LoopThread, Timer
 from qelectron_core.runtime.observers import Observers
 from qelectron_core.runtime.remote_lane import RemoteLane
 from qelectron_core.runtime.services import Services
-from qelectron_core.runtime.task import Ran, Task, settle
+from qelectron_core.runtime.stores import open_or_memory, wanted
+from qelectron_core.runtime.task import Ran, Task, recorded, settle
 from qelectron_core.runtime.workers import Workers
-from qelectron_core.store import Entry, Store
 
 if TYPE_CHECKING:
     from qelectron_core.router import Route
@@ -47,19 +49,17 @@ class Runtime:
     """Everything that lives between calls.
 
     Attributes:
-        store: Where the journal is kept.
         loads: How busy each executor is.
         breakers: Which executors of clusters with failover are left out.
         loop: Where everything waits that would else need a thread each.
     """
 
     def __init__(self, make_loop: Any = None) -> None:
-        """Make a runtime without lanes, with the in-memory store.
+        """Make a runtime without lanes, and with no store open.
 
         Args:
             make_loop: Makes the event loop of a `LoopThread`; `None` makes asyncio's.
         """
-        self.store: Store = registry().resolve("store", "memory")()
         self.loads = Loads()
         self.breakers = Breakers()
         self._workers = Workers()
@@ -68,21 +68,113 @@ class Runtime:
             self._workers,
             self.loop,
             Delivery(self.loop),
-            self.store,
             self.loads,
             self.report,
         )
         self._lanes: dict[Executor, AnyLane] = {}
         self._accounts: dict[Hashable, Account] = {}
+        self._keepers: dict[Any, Keeper] = {}
         self._waiting: dict[Task, Timer] = {}
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._closed = False
+
+    def keeper(self, location: Any = None) -> Keeper:
+        """Return the keeper of a store, opened at first use.
+
+        Args:
+            location: A path, the name of a store, or a `Store`; `None` for the usual.
+        """
+        keeper = self._keepers.get(location)
+        if keeper is not None:
+            return keeper
+        place = wanted(location)
+        with self._opening:
+            keeper = self._keepers.get(place)
+            if keeper is None:
+                keeper = Keeper(open_or_memory(place), partial(Cache, runtime=self))
+                self._keepers[place] = keeper
+            self._keepers[location] = keeper
+        return keeper
+
+    def submit(self, tasks: Sequence[Task], *, wait: bool = False) -> None:
+        """Have circuits run, but for those whose results are kept.
+
+        Args:
+            tasks: The circuits.
+            wait: Whether the caller is about to wait for them, so that this thread
+                may run circuits itself instead of idling.
+        """
+        self.send(self.admitted(tasks), wait=wait)
+
+    def admitted(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """Return the circuits that are to run now; the others get their results."""
+        if not any(task.cache for task in tasks):
+            return tasks
+        fresh: list[Task] = []
+        for keeper in dict.fromkeys(task.keeper for task in tasks):
+            own = [task for task in tasks if task.keeper is keeper]
+            fresh += keeper.cache.admit(own)
+        return fresh
+
+    def send(self, tasks: Sequence[Task], *, wait: bool = False) -> None:
+        """Queue circuits on the lanes of their executors."""
+        by_lane = self.by_lane(tasks)
+        for task in tasks:
+            self.report("submitted", task)
+        *others, last = by_lane.items() if by_lane else [(None, [])]
+        for lane, lane_tasks in others:
+            lane.submit(lane_tasks)
+        lane, lane_tasks = last
+        if lane is not None:
+            enter: Callable[[Sequence[Task]], None] = (
+                lane.submit_here if wait else lane.submit
+            )
+            enter(lane_tasks)
+
+    def by_lane(self, tasks: Sequence[Task]) -> dict[Any, list[Task]]:
+        """Return circuits by the lane of their executor.
+
+        Raises:
+            ConfigError: If a lane cannot be made; then none of the circuits will run.
+        """
+        by_lane: dict[Any, list[Task]] = {}
+        try:
+            for task in tasks:
+                by_lane.setdefault(self.lane(task), []).append(task)
+        except BaseException as error:
+            self.forget(tasks, error)
+            raise
+        return by_lane
+
+    def forget(self, tasks: Iterable[Task], error: BaseException | None = None) -> None:
+        """Note that executors were chosen for circuits that will never run."""
+        for task in tasks:
+            self.loads.remove(task.executor)
+            if task.claim is not None:
+                reason = error or CancelledError()
+                task.keeper.cache.ended(task, *recorded(task, reason, Ran()))
 
     def lane(self, task: Task) -> AnyLane:
         """Return the lane of a task's executor, made at first use."""
         lane = self._lanes.get(task.bound) or self._make_lane(task)
         lane.origins.add(task.executor)
         return lane
+
+    def remote_lane(self, task: Task) -> RemoteLane:
+        """Return the lane of a task that is at a vendor.
+
+        Raises:
+            ConfigError: If its executor is none of a vendor.
+        """
+        lane = self.lane(task)
+        if isinstance(lane, RemoteLane):
+            return lane
+        message = (
+            f"there is no job to attach to: {task.executor!r} is no remote executor. "
+            "Use the executor that the job was submitted with, and no cluster."
+        )
+        raise ConfigError(message)
 
     def _make_lane(self, task: Task) -> AnyLane:
         with self._lock:
@@ -150,6 +242,7 @@ class Runtime:
         with self._lock:
             lanes = list(self._lanes.values())
         dropped = self._drop_waiting(wanted)
+        dropped += sum(keeper.cache.drop(wanted) for keeper in self._open_keepers())
         return dropped + sum(lane.cancel(wanted) for lane in lanes)
 
     def _drop_waiting(self, wanted: Callable[[Task], bool]) -> int:
@@ -191,6 +284,9 @@ class Runtime:
             self._closed = True
             lanes = list(self._lanes.values())
         self._drop_waiting(lambda task: True)
+        keepers = self._open_keepers()
+        for keeper in keepers:
+            keeper.cache.drop(lambda task: True)
         for lane in lanes:
             lane.stop()
         with self._lock:
@@ -200,17 +296,22 @@ class Runtime:
         if self.loop.started:
             self._services.delivery.drain(EXIT_S)
         self.loop.close()
-        self.store.close()
+        for keeper in keepers:
+            keeper.close()
+
+    def _open_keepers(self) -> list[Keeper]:
+        with self._opening:
+            return list(dict.fromkeys(self._keepers.values()))
 
     def report(
-        self, kind: CircuitEventKind, task: Task, execution: Execution | None = None
+        self,
+        kind: CircuitEventKind,
+        task: Task,
+        execution: Execution | None = None,
+        value: Any = None,
     ) -> None:
         """Tell the journal and the observers what happened to a circuit."""
-        if execution is not None:
-            try:
-                self.store.record(Entry(task.batch.call_id, task.index, execution))
-            except Exception:
-                _log.exception("the store failed to record a circuit; the run goes on")
+        task.keeper.note(kind, task, execution, value)
         observers().tell(kind, task, execution)
 
 
@@ -220,6 +321,7 @@ class _Holder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
+        self._left_behind: Runtime | None = None
 
     def get(self) -> Runtime:
         current = self._runtime
@@ -235,8 +337,11 @@ class _Holder:
         return current
 
     def after_fork(self) -> None:
-        # Threads do not survive a fork, and locks may be held by them for ever.
+        # Threads do not survive a fork, and locks may be held by them for ever. What
+        # the parent has open, a database say, must not be closed by the child.
+        left_behind = self._runtime
         self.__init__()  # type: ignore[misc]
+        self._left_behind = left_behind
 
 
 _holder: Final = _Holder()

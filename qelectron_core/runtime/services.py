@@ -12,7 +12,6 @@ from qelectron_core.runtime.loads import Loads
 from qelectron_core.runtime.loop import LoopThread
 from qelectron_core.runtime.task import Task
 from qelectron_core.runtime.workers import Workers
-from qelectron_core.store import Store
 
 #: Called when something happens to a circuit before it ends.
 Report = Callable[[CircuitEventKind, Task], None]
@@ -26,7 +25,6 @@ class Services:
         workers: Where blocking functions run.
         loop: Where everything waits that would else need a thread each.
         delivery: How results get from the loop to worker threads.
-        store: Where the journal is kept.
         loads: How busy each executor is.
         report: Called when a circuit starts.
     """
@@ -34,6 +32,5 @@ class Services:
     workers: Workers
     loop: LoopThread
     delivery: Delivery
-    store: Store
     loads: Loads
     report: Report

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
     from qelectron_core.contracts import Executor, Result, Seed, Settings
+    from qelectron_core.policy import CacheMode
     from qelectron_core.router import Route
+    from qelectron_core.runtime.keeper import Keeper
+    from qelectron_core.store import Kept, Key
 
 
 class Sink(Protocol):
@@ -44,6 +47,12 @@ class Task:
         index: Its position in the batch.
         submitted_at: Seconds since the epoch.
         sink: Told how it ended.
+        keeper: Keeps the journal and the results.
+        cache: Whether, and how, a kept result serves.
+        digest: Fingerprint of the circuit alone, once computed.
+        key: What its result is kept by, or `None` if it is not kept.
+        claim: What it was found to be the first to run by, or `None`.
+        parts: Kept results that its own is to be put together with.
         earlier: Attempts before this one.
         tried: Routes that are not to be tried again.
     """
@@ -58,6 +67,12 @@ class Task:
     index: int
     submitted_at: float
     sink: Sink
+    keeper: Keeper
+    cache: CacheMode = False
+    digest: str | None = None
+    key: Key | None = None
+    claim: Key | None = None
+    parts: tuple[Kept, ...] = ()
     earlier: tuple[Execution, ...] = ()
     tried: tuple[Route, ...] = ()
 
@@ -99,14 +114,20 @@ class Ran:
 
 def settle(task: Task, outcome: Any, ran: Ran) -> None:
     """Tell a task's sink how the attempt ended."""
+    value, execution = recorded(task, outcome, ran)
+    if isinstance(value, Exception) and ran.job_id and not _is_noted(value, ran.job_id):
+        where = f"circuit {task.index} of its call, {ran.job_id}, {task.executor!r}"
+        add_note(value, where)
+    task.sink.ended(task, value, execution, last=ran.last)
+
+
+def recorded(task: Task, outcome: Any, ran: Ran) -> tuple[Any, Execution]:
+    """Return the result, or the error, of a circuit and the record of its attempt."""
     metadata = {}
     if isinstance(outcome, Outcome):
         outcome, metadata = outcome.value, dict(outcome.metadata)
     error = outcome if isinstance(outcome, BaseException) else None
-    if isinstance(error, Exception) and ran.job_id and not _is_noted(error, ran.job_id):
-        where = f"circuit {task.index} of its call, {ran.job_id}, {task.executor!r}"
-        add_note(error, where)
-    execution = Execution(
+    return outcome, Execution(
         executor=task.executor,
         job_id=ran.job_id,
         job_size=ran.size,
@@ -121,7 +142,6 @@ def settle(task: Task, outcome: Any, ran: Ran) -> None:
         handle=ran.handle,
         cost_usd=ran.cost_usd,
     )
-    task.sink.ended(task, outcome, execution, last=ran.last)
 
 
 def describe(error: BaseException) -> str:

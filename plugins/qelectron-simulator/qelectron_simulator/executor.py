@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
@@ -103,6 +103,14 @@ class Simulator(Executor):
         if self.parallel == "process":
             return min(self.workers, os.cpu_count() or 1)
         return self.workers
+
+    def cache_key(self) -> Mapping[str, Any] | None:
+        """Return what the device is: who works in parallel changes no result."""
+        spec = self._spec
+        if spec.is_shared:
+            return None  # nobody knows what it was told, or has counted, before
+        name = probe(spec).device.name
+        return {"device": name, "wires": spec.wires, "options": spec.options}
 
     def run(self, job: Job) -> Sequence[Result | Outcome | Exception]:
         """Run a job on the worker's device."""

@@ -38,7 +38,7 @@ def difference(before: Any, after: Any, where: str) -> Difference | None:
         return None if same else _differ(where, _drawn(before), _drawn(after))
     if type(before) is type(after) and _is_record(before):
         return _first(
-            difference(getattr(before, name), getattr(after, name), f"{where}.{name}")
+            _in_field(name, getattr(before, name), getattr(after, name), where)
             for name in _names(before)
         )
     if isinstance(before, (tuple, list)) and isinstance(after, (tuple, list)):
@@ -51,6 +51,37 @@ def difference(before: Any, after: Any, where: str) -> Difference | None:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         before, after = dict(before), dict(after)
     return None if before == after else _differ(where, before, after)
+
+
+def identical(before: Any, after: Any) -> bool:
+    """Return whether two results agree in types, shapes and every bit."""
+    import numpy as np
+
+    if type(before) is not type(after):
+        return False
+    if isinstance(before, (tuple, list)):
+        pairs = zip(before, after, strict=False)
+        return len(before) == len(after) and all(identical(*pair) for pair in pairs)
+    if isinstance(before, dict):
+        return identical([*before.items()], [*after.items()])
+    if isinstance(before, np.ndarray):
+        same_form = (before.dtype, before.shape) == (after.dtype, after.shape)
+        return same_form and before.tobytes() == after.tobytes()
+    if isinstance(before, (float, complex, np.generic)):
+        return np.asarray(before).tobytes() == np.asarray(after).tobytes()
+    return bool(before == after)
+
+
+def _in_field(name: str, before: Any, after: Any, where: str) -> Difference | None:
+    if name != "value":
+        return difference(before, after, f"{where}.{name}")
+    if identical(before, after):
+        return None
+    return _differ(f"{where}.value", _told(before), _told(after))
+
+
+def _told(value: Any) -> str:
+    return f"{value!r}, {type(value).__name__} {getattr(value, 'dtype', '')}".rstrip()
 
 
 def _is_record(value: Any) -> bool:

@@ -165,7 +165,7 @@ def _maker(kind: str, target: Any, options: Options) -> Callable[[], Any]:
 
 
 class _InstalledStore(StoreConformance):
-    """Checks a store class; one that takes a `path` gets a new one each time."""
+    """Checks a store class, which gets a new location each time."""
 
     def __init__(self, target: Any, options: Options) -> None:
         self._target = target
@@ -173,7 +173,8 @@ class _InstalledStore(StoreConformance):
         self._folder = Path(tempfile.mkdtemp(prefix="qelectron-check-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._numbers = itertools.count()
-        self._paths: dict[int, Path] = {}
+        self._locations: weakref.WeakKeyDictionary[Store, Path]
+        self._locations = weakref.WeakKeyDictionary()
 
     def make(self) -> Store:
         """Return a store in a place of its own."""
@@ -181,21 +182,28 @@ class _InstalledStore(StoreConformance):
 
     def reopen(self, store: Store) -> Store:
         """Return another store in the same place."""
-        return self._at(self._paths[id(store)])
+        return self._at(self._locations[store])
 
-    def _at(self, path: Path) -> Store:
-        options = self._options
-        if "path" in inspect.signature(self._target).parameters:
-            options = {**options, "path": path}
-        elif getattr(self._target, "durable", False):
+    def _at(self, location: Path) -> Store:
+        where = [location] if _takes_location(self._target) else []
+        if not where and getattr(self._target, "durable", False):
             raise ConfigError(
-                f"{self._target.__name__} is durable and takes no path, so that its "
-                "own records would be changed. Check a kit of your own instead, "
+                f"{self._target.__name__} is durable and takes no location, so that "
+                "its own records would be changed. Check a kit of your own instead, "
                 "whose make and reopen use an empty place."
             )
-        store: Store = self._target(**options)
-        self._paths[id(store)] = path
+        store: Store = self._target(*where, **self._options)
+        self._locations[store] = location
         return store
+
+
+def _takes_location(target: Any) -> bool:
+    """Tell whether something can be called with one argument without a name."""
+    try:
+        inspect.signature(target).bind_partial("")
+    except (TypeError, ValueError):  # no signature, say
+        return False
+    return True
 
 
 def _require_made(name: str, kit: Kit) -> None:

@@ -1,0 +1,265 @@
+"""Takes the results of calls and jobs that were begun earlier, maybe elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+
+from qelectron_core import outputs
+from qelectron_core.errors import ConfigError, ExecutorError
+from qelectron_core.events import Execution
+from qelectron_core.futures import QFuture
+from qelectron_core.ids import new_id
+from qelectron_core.router import Route
+from qelectron_core.runtime import runtime
+from qelectron_core.runtime.adoption import Adopted, adopt
+from qelectron_core.runtime.keeper import Keeper
+from qelectron_core.runtime.task import Batch, Task
+from qelectron_core.store import Entry, Intent, Run
+
+
+def attach(id: str, *, store: Any = None) -> QFuture:  # as users say
+    """Take the result of a call, or of a job, that any process has begun.
+
+    What has finished comes from the store, and jobs at vendors are waited for.
+    Nothing is submitted.
+
+    Args:
+        id: Id of a call (`future.id`), of a job, or what the vendor calls the job.
+        store: Where to look it up; see `qelectron`.
+
+    Returns:
+        The future of what the call returns, as NumPy arrays; of a job, the list of
+        the results of its circuits.
+
+    Raises:
+        ConfigError: If nothing is known by this id, or only the program that made
+            the call knows how to put its results together.
+    """
+    keeper = runtime().keeper(store)
+    keeper.flush()
+    job = _job_of(id, keeper)
+    if job is not None:
+        return _attach_job(job, keeper)
+    return _attach_call(_run_of(id, keeper), keeper)
+
+
+def attach_tasks(tasks: Sequence[Task], id: str) -> None:
+    """Give tasks the results of circuits that were begun under another id.
+
+    Args:
+        tasks: The circuits of a call, made anew by its program.
+        id: Of the call, of a job, or what the vendor calls the job.
+
+    Raises:
+        ConfigError: If it does not hold these circuits.
+    """
+    try:
+        _attach_tasks(tasks, id)
+    except BaseException as error:
+        runtime().forget(tasks, error)
+        raise
+
+
+def _attach_tasks(tasks: Sequence[Task], id: str) -> None:
+    keeper = tasks[0].keeper
+    keeper.flush()
+    current, sink = runtime(), Adopted(runtime(), keeper)
+    runs = keeper.store.runs(call_id=id)
+    if runs:
+        batch = _follow(id, tasks, keeper)
+        _fill(batch, runs[0], keeper, {task.index: task.route for task in tasks})
+        return
+    intent = _job_of(id, keeper) or _unknown_job(tasks, id)
+    if len(intent.circuits) != len(tasks):
+        message = (
+            f"job {id!r} holds {len(intent.circuits)} circuits, and this call has "
+            f"{len(tasks)}. Attach to the call, by its id."
+        )
+        raise ConfigError(message)
+    for task in tasks:
+        current.loads.remove(task.executor)
+        task.sink = sink
+    current.remote_lane(tasks[0]).adopt(tasks, _ours(intent, keeper))
+
+
+def _unknown_job(tasks: Sequence[Task], handle: str) -> Intent:
+    """Return a job that the store does not know, but the vendor may."""
+    executors = {task.bound for task in tasks}
+    if len(executors) > 1:
+        message = (
+            f"there is no job {handle!r} to attach to: the circuits of this call do "
+            "not run on one remote executor. Use the executor that the job was "
+            "submitted with, and no cluster."
+        )
+        raise ConfigError(message)
+    return Intent(
+        job_id=new_id("job"),
+        executor=executors.pop(),
+        circuits=tuple(task.circuit for task in tasks),
+        places=tuple((task.batch.call_id, task.index) for task in tasks),
+        at=time.time(),
+        handle=handle,
+    )
+
+
+def _follow(call_id: str, tasks: Sequence[Task], keeper: Keeper) -> Batch:
+    """Return a batch for the circuits of an earlier call, that feeds these tasks."""
+    del keeper
+
+    def hand_over(batch: Batch) -> None:
+        for task in tasks:
+            runtime().loads.remove(task.executor)
+            task.batch.start()
+            task.resolve(batch.results[task.index], batch.executions[task.index])
+
+    return Batch(call_id, len(tasks), hand_over)
+
+
+def _attach_job(intent: Intent, keeper: Keeper) -> QFuture:
+    future = QFuture(intent.job_id)
+    places = {place: n for n, place in enumerate(intent.places)}
+    batch = _batch(future, len(places), list)
+    numbered = attrs.evolve(
+        intent, places=tuple((intent.job_id, n) for n in range(len(places)))
+    )
+    _adopt(numbered, keeper, {intent.job_id: batch})
+    return future
+
+
+def _attach_call(run: Run, keeper: Keeper) -> QFuture:
+    description = run.call.output
+    if description is None:
+        message = (
+            f"call {run.id} of {run.call.name!r} is put together by its program, which "
+            f"transforms circuits or results. Call attach({run.id!r}, …) on the "
+            "QElectron, with the arguments of the call."
+        )
+        raise ConfigError(message)
+    future = QFuture(run.id)
+    finish = partial(_finish, description=description)
+    _fill(_batch(future, run.call.circuits, finish), run, keeper, {})
+    return future
+
+
+def _finish(results: Sequence[Any], description: str) -> Any:
+    return outputs.rebuild(results[0], description)
+
+
+def _batch(future: QFuture, size: int, finish: Callable[[Sequence[Any]], Any]) -> Batch:
+    def on_done(batch: Batch) -> None:
+        future._finish(batch, finish)
+
+    batch = Batch(future.id, size, on_done, future._start)
+    future._batch = batch
+    return batch
+
+
+def _fill(batch: Batch, run: Run, keeper: Keeper, routes: Mapping[int, Route]) -> None:
+    """Give a batch what has finished of a call, and wait for jobs at vendors."""
+    last = {entry.index: entry for entry in sorted(run.entries, key=lambda e: e.place)}
+    jobs = {
+        place[1]: intent
+        for intent in keeper.jobs(run.id)
+        for place in intent.places
+        if place[0] == run.id
+    }
+    for index in range(run.call.circuits):
+        entry = last.get(index)
+        if entry is not None and entry.value is not None:
+            batch.resolve(index, entry.value, _execution(entry))
+        elif index not in jobs:
+            batch.resolve(index, _lost(run, index, entry), _execution(entry))
+    for intent in {intent.job_id: intent for intent in jobs.values()}.values():
+        route = next((r for i, r in routes.items() if jobs.get(i) is intent), None)
+        _adopt(intent, keeper, {run.id: batch}, route)
+
+
+def _adopt(
+    intent: Intent,
+    keeper: Keeper,
+    batches: Mapping[str, Batch],
+    route: Route | None = None,
+) -> None:
+    adopt(
+        _ours(intent, keeper),
+        route or _route_of(intent),
+        runtime(),
+        keeper,
+        batches,
+    )
+
+
+def _ours(intent: Intent, keeper: Keeper) -> Intent:
+    """Take over a job, unless a living process has it, which then ends it."""
+    taken = keeper.store.adopt(intent.job_id)
+    job_id = intent.job_id if taken else new_id("job")
+    return attrs.evolve(intent, job_id=job_id)
+
+
+def _route_of(intent: Intent) -> Route:
+    if intent.executor is None:
+        message = (
+            f"executor {intent.shown} of {intent.job_id} cannot be made again here. "
+            "Import the module of its class first, or call attach on the QElectron."
+        )
+        raise ConfigError(message)
+    return Route(intent.executor, intent.executor)
+
+
+def _job_of(id: str, keeper: Keeper) -> Intent | None:
+    jobs = (job for job in keeper.jobs() if id in (job.job_id, job.handle))
+    return next(jobs, None)
+
+
+def _run_of(id: str, keeper: Keeper) -> Run:
+    runs = keeper.store.runs(call_id=id)
+    if runs:
+        return runs[0]
+    message = (
+        f"no call or job {id!r} is known to {type(keeper.store).__name__}. "
+        "ct.history() lists the calls, `qelectron jobs` the jobs that have not ended."
+    )
+    raise ConfigError(message)
+
+
+def _lost(run: Run, index: int, entry: Entry | None) -> ExecutorError:
+    """Return what a circuit ends in of which there is neither a result nor a job."""
+    if entry is not None and entry.error is not None:
+        return ExecutorError(f"circuit {index} of {run.id} ended in {entry.error}")
+    if run.state == "running":
+        what, then = "is still being run by the process that made the call", "Wait"
+    else:
+        what, then = "has no result that was kept", "Call the QElectron again"
+    return ExecutorError(
+        f"circuit {index} of {run.id} {what}. {then}; with cache=True nothing runs "
+        "twice."
+    )
+
+
+def _execution(entry: Entry | None) -> Any:
+    """Return the record of a circuit, as far as the journal tells it."""
+    from qelectron_core.contracts import Executor
+
+    if entry is None:
+        now = time.time()
+        return Execution(Executor(), "", 0, None, now, now, now)
+    return Execution(
+        executor=Executor(),
+        job_id=entry.job_id,
+        job_size=entry.job_size,
+        shots=entry.shots,
+        submitted_at=entry.submitted_at,
+        started_at=entry.started_at or entry.submitted_at,
+        finished_at=entry.finished_at or entry.submitted_at,
+        metadata=entry.metadata,
+        error=entry.error,
+        attempt=entry.attempt,
+        handle=entry.handle,
+        cost_usd=entry.cost_usd,
+        cached=True,
+    )

@@ -1,0 +1,60 @@
+"""Circuits as readable JSON, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from qelectron_core.errors import FormatError
+from qelectron_core.formats import plain
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
+_WHAT: Final = "qelectron circuit"
+_VERSION: Final = 1
+
+
+def dump_circuit(circuit: QuantumScript) -> str:
+    """Return a circuit as text: operations, measurements, shots, what is trainable.
+
+    Ids are left out: those of mid-circuit measurements are numbered instead. Of the
+    function that calculates with their outcomes, its table is written.
+
+    Raises:
+        FormatError: If the circuit holds something that cannot be written
+            faithfully; says what.
+
+    Example:
+        >>> import pennylane as qml
+        >>> circuit = qml.tape.QuantumScript([qml.RX(0.5, "a")], [qml.state()])
+        >>> '["RX",["a"],[0.5]]' in dump_circuit(circuit)
+        True
+        >>> load_circuit(dump_circuit(circuit)).operations
+        [RX(0.5, wires=['a'])]
+    """
+    from qelectron_core.formats.writing import write_circuit
+
+    content = {"format": f"{_WHAT} {_VERSION}", **write_circuit(circuit)}
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+
+def load_circuit(text: str) -> QuantumScript:
+    """Return the circuit that `dump_circuit` wrote.
+
+    Only operators that PennyLane knows are made; nothing is imported.
+
+    Raises:
+        FormatError: If the text is damaged, or of another kind or version, or names
+            an operator that is not known here.
+    """
+    from qelectron_core.formats.reading import read_circuit
+
+    found: dict[str, Any] = plain.parse(text, _WHAT, _VERSION)
+    try:
+        return read_circuit(found)
+    except FormatError:
+        raise
+    except Exception as error:  # PennyLane may raise anything at what it cannot make
+        message = f"the text of a circuit is damaged: {type(error).__name__}: {error}"
+        raise FormatError(message) from error

@@ -1,0 +1,135 @@
+"""Circuits as JSON's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pennylane as qml
+import scipy.sparse as sp
+from pennylane.measurements import Shots
+from pennylane.wires import Wires
+
+from qelectron_core.errors import FormatError
+from qelectron_core.formats import plain
+from qelectron_core.formats.parts import (
+    MEASURES,
+    PARTS,
+    Conditional,
+    MeasurementValue,
+    Numbering,
+    name_of,
+    take_apart,
+)
+from qelectron_core.structure import PLAIN_OPERATORS
+
+#: Sparse matrices that can be written, and the functions that read them.
+SPARSE: Final = {
+    "csr_matrix": sp.csr_matrix,
+    "csr_array": sp.csr_array,
+    "csc_matrix": sp.csc_matrix,
+    "csc_array": sp.csc_array,
+}
+
+
+def write_circuit(circuit: Any) -> dict[str, Any]:
+    """Return a circuit as JSON's own types."""
+    writer = _CircuitWriter()
+    return {
+        "operations": [writer.top(op) for op in circuit.operations],
+        "measurements": [writer.top(mp) for mp in circuit.measurements],
+        "shots": write_shots(circuit.shots),
+        "trainable": list(map(int, circuit.trainable_params)),
+    }
+
+
+def write_shots(shots: Any) -> Any:
+    """Return shots as `None`, a number, or pairs of number and repetitions."""
+    if not shots.has_partitioned_shots:
+        return shots.total_shots
+    return [[int(part.shots), int(part.copies)] for part in shots.shot_vector]
+
+
+class _CircuitWriter:
+    """Writes the parts of one circuit, in order."""
+
+    def __init__(self) -> None:
+        self._numbering = Numbering()
+        self._kinds: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+            (Wires, self._wires),
+            (PARTS, lambda part: {"part": self._part(part)}),
+            (MeasurementValue, self._value),
+            (type, self._class),
+            (Shots, lambda shots: {"shots": write_shots(shots)}),
+            (qml.numpy.tensor, self._tensor),
+        )
+
+    def top(self, part: Any) -> Any:
+        """Write an operation or a measurement of the circuit."""
+        try:
+            return self._part(part)
+        except FormatError as error:
+            name = type(part).__name__
+            raise FormatError(f"{name!r} cannot be written: {error}") from error
+
+    def _part(self, part: Any) -> Any:
+        if type(part) in PLAIN_OPERATORS:
+            return self._gate(part)
+        if isinstance(part, MEASURES):
+            return self._measure(part)
+        if isinstance(part, Conditional):
+            value, base = part.hyperparameters["meas_val"], part.hyperparameters["base"]
+            return {"if": self._node(value), "then": self._node(base)}
+        name = name_of(type(part))
+        leaves, metadata = take_apart(part)
+        written = [self._node(one) for one in leaves]
+        return {"type": name, "leaves": written, "metadata": self._node(metadata)}
+
+    def _gate(self, op: Any) -> list[Any]:
+        wires = [self._node(label) for label in op.wires]
+        return [type(op).__name__, wires, [self._node(value) for value in op.data]]
+
+    def _measure(self, op: Any) -> dict[str, Any]:
+        options = {k: v for k, v in op.hyperparameters.items() if k != "meas_uid"}
+        return {
+            "measure": self._numbering.add(op),
+            "type": name_of(type(op)),
+            "wires": self._node(op.wires),
+            "options": self._node(options),
+        }
+
+    def _node(self, value: Any) -> Any:
+        return plain.write(value, self._extend)
+
+    def _extend(self, value: Any) -> Any:
+        for kinds, write in self._kinds:
+            if isinstance(value, kinds):
+                return write(value)
+        return self._sparse(value)
+
+    def _wires(self, wires: Any) -> Any:
+        return {"wires": [self._node(label) for label in wires]}
+
+    def _value(self, value: Any) -> Any:
+        of, table = self._numbering.tabulate(value)
+        return {"value": [of, None if table is None else self._node(table)]}
+
+    def _class(self, kind: type) -> Any:
+        return {"class": name_of(kind)}
+
+    def _tensor(self, value: Any) -> Any:
+        # Not `unwrap()`, which makes a Python number of a single one.
+        array = self._node(np.asarray(value))
+        return {"tensor": [bool(value.requires_grad), array]}
+
+    def _sparse(self, value: Any) -> Any:
+        name = type(value).__name__
+        if SPARSE.get(name) is not type(value):
+            kind = f"{type(value).__module__}.{type(value).__qualname__}"
+            raise FormatError(
+                f"it holds a {kind}, which is neither number nor operator."
+            )
+        arrays = (value.data, value.indices, value.indptr)
+        shape = [int(length) for length in value.shape]
+        return {"sparse": [name, shape, *map(self._node, arrays)]}

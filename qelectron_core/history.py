@@ -1,0 +1,49 @@
+"""What ran: the journal, as users read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qelectron_core.runtime import runtime
+from qelectron_core.store import Run, RunState
+
+
+def history(  # noqa: PLR0913  # a filter each
+    call_id: str | None = None,
+    *,
+    name: str | None = None,
+    executor: str | None = None,
+    state: RunState | None = None,
+    since: float | None = None,
+    limit: int | None = 20,
+    store: Any = None,
+) -> list[Run]:
+    """Return calls and what became of them, the newest first.
+
+    Args:
+        call_id: Only this one (`future.id`), with its lines of the journal: its
+            circuits, results, times and errors.
+        name: Only calls of quantum functions whose name contains this.
+        executor: Only calls that ran on an executor whose text contains this.
+        state: Only those that are `"running"`, `"completed"`, `"cached"`, `"failed"`,
+            `"cancelled"` or `"lost"` (its process ended first).
+        since: Only those made later, in seconds since the epoch.
+        limit: At most so many; `None` for all.
+        store: Where to look; see `qelectron`.
+
+    Example:
+        >>> import qelectron_core as ct
+        >>> for run in ct.history(state="failed", limit=3):
+        ...     print(run.id, run.call.name, run.duration_s)
+    """
+    keeper = runtime().keeper(store)
+    keeper.flush()
+    runs = keeper.store.runs(
+        call_id=call_id,
+        name=name,
+        executor=executor,
+        state=state,
+        since=since,
+        limit=limit,
+    )
+    return list(runs)

@@ -1,0 +1,100 @@
+"""Whether results are reused, and where everything is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from qelectron_core.errors import ConfigError
+
+#: `False` runs always; `True` reuses the results of equal circuits; `"refresh"` runs
+#: and replaces them; `"top-up"` runs only the shots that are missing.
+CacheMode: TypeAlias = bool | Literal["refresh", "top-up"]
+
+#: The mode of QElectrons that name none.
+VARIABLE: Final = "QELECTRON_CACHE"
+_WORDS: Final[dict[str, CacheMode]] = {
+    **dict.fromkeys(("", "0", "no", "off", "false"), False),
+    **dict.fromkeys(("1", "yes", "on", "true"), True),
+    "refresh": "refresh",
+    "top-up": "top-up",
+}
+
+_block: ContextVar[CacheMode | None] = ContextVar("qelectron_cache", default=None)
+
+
+def to_mode(value: Any) -> CacheMode:
+    """Return what a user wrote as `cache=`, if it is a mode.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if isinstance(value, bool) or value in ("refresh", "top-up"):
+        return value  # type: ignore[no-any-return]  # it has just been compared
+    message = f"cache={value!r} is unknown. Expected True, False, 'refresh' or 'top-up'"
+    raise ConfigError(f"{message}.")
+
+
+def _to_optional_mode(value: Any) -> CacheMode | None:
+    return None if value is None else to_mode(value)
+
+
+@attrs.frozen
+class Policy:
+    """What a QElectron says of its results.
+
+    Attributes:
+        cache: Its mode, or `None` for the usual one.
+        store: Where results and the journal are kept: a path, the name of a store,
+            or a `Store`; `None` for the usual place.
+    """
+
+    cache: CacheMode | None = attrs.field(default=None, converter=_to_optional_mode)
+    store: Any = None
+
+    @property
+    def mode(self) -> CacheMode:
+        """The mode that holds now."""
+        within = _block.get()
+        if within is not None:
+            return within
+        return _default() if self.cache is None else self.cache
+
+
+def _default() -> CacheMode:
+    given = os.environ.get(VARIABLE, "")
+    try:
+        return _WORDS[given.lower()]
+    except KeyError:
+        message = (
+            f"{VARIABLE}={given!r} is unknown. Expected 'true', 'false', 'refresh' or "
+            "'top-up'."
+        )
+        raise ConfigError(message) from None
+
+
+@contextmanager
+def caching(mode: CacheMode) -> Iterator[None]:
+    """Set the cache mode of all calls in a `with` block, whatever QElectrons say.
+
+    Args:
+        mode: `True`, `False`, `"refresh"` or `"top-up"`; see `qelectron`.
+
+    Raises:
+        ConfigError: If it is none of these.
+
+    Example:
+        >>> import qelectron_core as ct
+        >>> with ct.caching("refresh"):
+        ...     pass  # every circuit runs, and its result replaces the kept one
+    """
+    token = _block.set(to_mode(mode))
+    try:
+        yield
+    finally:
+        _block.reset(token)

@@ -1,0 +1,114 @@
+"""Jobs at vendors that another process, or an earlier call, has submitted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from qelectron_core.contracts import Seed
+from qelectron_core.runtime.task import Batch, Task
+
+if TYPE_CHECKING:
+    from qelectron_core.events import Execution
+    from qelectron_core.router import Route
+    from qelectron_core.runtime.keeper import Keeper
+    from qelectron_core.runtime.runtime import Runtime
+    from qelectron_core.store import Intent
+
+_log: Final = logging.getLogger("qelectron")
+
+
+class Adopted:
+    """Takes what becomes of circuits whose job another process submitted.
+
+    They are not run again if they fail: whoever still wants them does that.
+    """
+
+    adopted: Final = True
+
+    def __init__(self, runtime: Runtime, keeper: Keeper) -> None:
+        self._runtime = runtime
+        self._keeper = keeper
+
+    def ended(
+        self, task: Task, outcome: Any, execution: Execution, *, last: bool
+    ) -> None:
+        """Keep a result, and hand it to those who want it."""
+        del last
+        outcome = self._keeper.cache.ended(task, outcome, execution)
+        if isinstance(outcome, BaseException):
+            self._runtime.report("failed", task, execution)
+        else:
+            self._runtime.report("completed", task, execution, outcome)
+        task.resolve(outcome, execution)
+
+
+def adopt(
+    intent: Intent,
+    route: Route,
+    runtime: Runtime,
+    keeper: Keeper,
+    batches: Mapping[str, Batch] | None = None,
+) -> None:
+    """Wait for a job that the vendor has, or may have, and keep its results.
+
+    Args:
+        intent: The job; it is this process's.
+        route: The way to its executor.
+        runtime: Where to wait.
+        keeper: Where to keep the results.
+        batches: Who wants the results, by the id of the call.
+    """
+    tasks = _tasks(intent, route, Adopted(runtime, keeper), keeper, batches or {})
+    _log.warning("%s", _announcement(intent))
+    runtime.remote_lane(tasks[0]).adopt(tasks, intent)
+
+
+def _tasks(
+    intent: Intent,
+    route: Route,
+    sink: Adopted,
+    keeper: Keeper,
+    batches: Mapping[str, Batch],
+) -> list[Task]:
+    """Return the circuits of a job, as parts of the calls that they belong to."""
+    sizes: dict[str, int] = {}
+    for call_id, index in intent.places:
+        sizes[call_id] = max(sizes.get(call_id, 0), index + 1)
+    own = {call_id: Batch(call_id, size) for call_id, size in sizes.items()}
+    return [
+        Task(
+            circuit=circuit,
+            requested=circuit,
+            route=route,
+            seed=Seed(0, place),
+            settings=intent.settings,
+            gathers=False,
+            batch=batches.get(call_id) or own[call_id],
+            index=index,
+            submitted_at=intent.at,
+            sink=sink,
+            keeper=keeper,
+            key=intent.keys[place],
+            claim=intent.claims[place],
+        )
+        for place, (circuit, (call_id, index)) in enumerate(
+            zip(intent.circuits, intent.places, strict=True)
+        )
+    ]
+
+
+def _announcement(intent: Intent) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(intent.at))
+    if intent.handle is not None:
+        return (
+            f"Going on with job {intent.handle} ({intent.job_id}) of {intent.shown}, "
+            f"which was submitted at {at}; nothing is submitted again."
+        )
+    return (
+        f"{intent.job_id} was about to be submitted to {intent.shown} at {at}, by a "
+        "process that ended; looking for it there by its tag before anything is "
+        "submitted again."
+    )

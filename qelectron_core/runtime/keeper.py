@@ -1,0 +1,203 @@
+"""A store as the runtime uses it: no call waits for it, and no run fails with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from qelectron_core.events import CircuitEventKind, Execution
+from qelectron_core.memory_store import MemoryStore
+from qelectron_core.runtime.journal import RemoteJournal
+from qelectron_core.runtime.notes import Note, entries_of
+from qelectron_core.store import Call, Claim, Intent, Kept, Key, Store
+
+if TYPE_CHECKING:
+    from qelectron_core.runtime.cache import Cache
+    from qelectron_core.runtime.task import Task
+
+_log: Final = logging.getLogger("qelectron")
+
+#: Seconds for which records gather before they are written together.
+GATHER_S: Final = 0.1
+#: Records that gather, at most, where nothing waits for a disk.
+MOST_GATHERED: Final = 256
+#: Records that may wait for a slow disk before circuits are left out of them.
+MOST_WAITING: Final = 50_000
+#: Seconds that the writing thread waits for more before it ends.
+IDLE_S: Final = 10.0
+
+
+class Keeper:
+    """Gathers what a store is told, and writes it from one thread.
+
+    Attributes:
+        store: The store. One that fails is replaced by one in memory.
+        cache: Knows which circuits need not run.
+        remote: What it is told of remote jobs.
+    """
+
+    def __init__(self, store: Store, make_cache: Callable[[Keeper], Cache]) -> None:
+        self.store = store
+        self.cache = make_cache(self)
+        self.remote = RemoteJournal(self)
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._calls: deque[Call] = deque()
+        self._notes: deque[Note] = deque()
+        self._kept: dict[Key, Kept] = {}
+        self._in_writing: dict[Key, Kept] = {}
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    # --- What it is told --------------------------------------------------------------
+
+    def begin(self, call: Call) -> None:
+        """Keep that a call begins."""
+        self._calls.append(call)
+        self._gathered()
+
+    def note(
+        self,
+        kind: CircuitEventKind,
+        task: Task,
+        execution: Execution | None = None,
+        value: Any = None,
+    ) -> None:
+        """Keep what happened to a circuit; in memory, only how it ended."""
+        if execution is None and self.store.instant:
+            return
+        if task.settings.gradient_method == "backprop":
+            value = None  # bound to what differentiates it, and to its thread
+        first = kind in ("submitted", "cached") and task.settings.interface == "numpy"
+        with_circuit = first and self.store.durable and len(self._notes) < MOST_WAITING
+        self._notes.append(
+            Note(kind, task, execution, value, with_circuit=with_circuit)
+        )
+        self._gathered()
+
+    def keep(self, kept: Kept) -> None:
+        """Keep a result for circuits that are equal."""
+        with self._lock:
+            self._kept[kept.key] = kept
+        if self.store.instant:
+            self.flush()
+        self._gathered()
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        with self._writing:
+            calls, notes = _taken(self._calls), _taken(self._notes)
+            with self._lock:
+                kept, self._kept = self._kept, {}
+                self._in_writing = kept
+            if calls or notes or kept:
+                self._ask("write", None, calls, entries_of(notes), [*kept.values()])
+            self._in_writing = {}
+
+    def close(self) -> None:
+        """Write what has gathered, and close the store."""
+        self._closed = True
+        self._wake.set()
+        self.flush()
+        self._ask("close", None)
+
+    def _gathered(self) -> None:
+        """See to it that what has gathered is written."""
+        if self.store.instant:
+            if len(self._notes) >= MOST_GATHERED:
+                self.flush()
+            return
+        if not self._wake.is_set():
+            self._wake.set()
+        if self._thread is None:
+            self._start()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None or self._closed:
+                return
+            self._thread = threading.Thread(
+                target=self._write_on, name="qelectron-journal", daemon=True
+            )
+            self._thread.start()
+
+    def _write_on(self) -> None:
+        pause = threading.Event()
+        while not self._closed:
+            if not self._wake.wait(IDLE_S):
+                with self._lock:
+                    if not self._wake.is_set():
+                        self._thread = None
+                        return
+            self._wake.clear()
+            pause.wait(GATHER_S)
+            self.flush()
+
+    # --- What it is asked -------------------------------------------------------------
+
+    def find(self, keys: Sequence[Key]) -> Sequence[Kept | None]:
+        """Return the kept result of each key, or `None`."""
+        if not self._kept and not self._in_writing:
+            return self._ask("find", [None] * len(keys), keys)  # type: ignore[no-any-return]
+        with self._lock:
+            fresh = [self._kept.get(k) or self._in_writing.get(k) for k in keys]
+        missing = [key for key, kept in zip(keys, fresh, strict=True) if kept is None]
+        if not missing:
+            return fresh
+        found = iter(self._ask("find", [None] * len(missing), missing))
+        return [next(found) if kept is None else kept for kept in fresh]
+
+    def pool(self, pool: str) -> list[Kept]:
+        """Return all kept results of one pool."""
+        with self._lock:
+            fresh = {**self._in_writing, **self._kept}
+        found: Sequence[Kept] = self._ask("pool", [], pool)
+        all_of_it = {kept.key: kept for kept in found}
+        all_of_it |= {key: kept for key, kept in fresh.items() if key.pool == pool}
+        return sorted(all_of_it.values(), key=lambda kept: -kept.shots)
+
+    def claim(self, keys: Sequence[Key]) -> Sequence[Claim]:
+        """Return, per key, its result or who is to run it."""
+        return self._ask("claim", [Claim()] * len(keys), keys)  # type: ignore[no-any-return]
+
+    def release(self, keys: Sequence[Key]) -> None:
+        """Give back claims to circuits that came to nothing."""
+        self._ask("release", None, keys)
+
+    def jobs(self, call_id: str | None = None) -> Sequence[Intent]:
+        """Return jobs that have not ended."""
+        return self._ask("jobs", [], call_id=call_id)  # type: ignore[no-any-return]
+
+    def _ask(self, method: str, otherwise: Any, *args: Any, **options: Any) -> Any:
+        """Call a method of the store; if it fails, of one in memory from then on."""
+        ask: Callable[..., Any] = getattr(self.store, method)
+        try:
+            return ask(*args, **options)
+        except Exception as error:
+            self.failed(error)
+        if method == "write":  # so that nothing is lost
+            with suppress(Exception):
+                self.store.write(*args)
+        return otherwise
+
+    def failed(self, error: Exception) -> None:
+        """Say that the store failed, and go on in memory."""
+        if isinstance(self.store, MemoryStore):
+            _log.error("the journal in memory failed: %r", error)
+            return
+        self.store = MemoryStore()
+        _log.error(
+            "The store failed: %s The run goes on; what it did from now on is kept in "
+            "memory, until it ends.",
+            error,
+        )
+
+
+def _taken(gathered: deque[Any]) -> list[Any]:
+    """Take out what is there now; more may be added meanwhile."""
+    return [gathered.popleft() for _ in range(len(gathered))]
