@@ -71,9 +71,9 @@ class Capabilities:
             return f"{shots} shots were asked for, and it gives exact results only"
         if not shots and not self.exact:
             return "exact results were asked for, and it takes finite shots only"
-        wires = len(circuit.wires)
-        if self.max_wires is not None and wires > self.max_wires:
-            return f"the circuit has {wires} wires, and it takes {self.max_wires}"
+        most = self.max_wires
+        if most is not None and (wires := len(circuit.wires)) > most:
+            return f"the circuit has {wires} wires, and it takes {most}"
         if self.measurements is None:
             return None
         names = {type(measurement).__name__ for measurement in circuit.measurements}

@@ -17,7 +17,6 @@ import pytest
 
 import qelectron_core as ct
 from qelectron_core.registry import registry
-from qelectron_core.runtime import runtime
 from qelectron_core.runtime.breakers import Breaker
 
 

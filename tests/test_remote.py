@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import qelectron_core as ct
-from qelectron_core.runtime import runtime
 from qelectron_core.memory_store import MemoryStore
+from qelectron_core.runtime import runtime
 from qelectron_core.testing import FakeCloud, Faults, virtual_clock
 
 _names = (f"remote-{number}" for number in itertools.count())

@@ -16,7 +16,6 @@ import numpy as np
 import pennylane as qml
 import scipy.sparse as sp
 from pennylane.measurements import ExpectationMP, Shots, VarianceMP
-from pennylane.ops.op_math import Controlled
 from pennylane.wires import Wires
 
 from qelectron_core.errors import FormatError
@@ -31,15 +30,18 @@ from qelectron_core.formats.parts import (
     take_apart,
 )
 from qelectron_core.formats.tokens import Node, as_float, doubles, pack, token
-from qelectron_core.formats.writing import write_shots
-from qelectron_core.structure import PLAIN_OPERATORS
+from qelectron_core.formats.writing import (
+    CONTROLLED,
+    DOUBLES,
+    labels_of,
+    write_shots,
+)
 
 #: Per plain operator, whether it is controlled, and whether it has parameters.
 _PLAIN: Final = {
-    kind: (issubclass(kind, Controlled), kind.num_params > 0)
-    for kind in PLAIN_OPERATORS
+    kind: (is_controlled, kind.num_params > 0)
+    for kind, is_controlled in CONTROLLED.items()
 }
-_DOUBLES: Final = frozenset({float, np.float64})
 _QUICK_MEASUREMENTS: Final = frozenset({ExpectationMP, VarianceMP})
 _QUICK_OBSERVABLES: Final = frozenset(
     {qml.PauliX, qml.PauliY, qml.PauliZ, qml.Hadamard}
@@ -67,23 +69,15 @@ def _quick(operations: list[Any]) -> bytes | None:
         plain = _PLAIN.get(kind)
         if plain is None:
             return None
-        tokens.append(_gate(kind, _labels(op, controlled=plain[0])))
+        tokens.append(_gate(kind, labels_of(op, controlled=plain[0])))
         if plain[1]:
             numbers += op.data
-    return _joined(tokens, numbers) if _DOUBLES.issuperset(map(type, numbers)) else None
+    return _joined(tokens, numbers) if DOUBLES.issuperset(map(type, numbers)) else None
 
 
 def _joined(tokens: list[bytes], numbers: list[float]) -> bytes:
     content = doubles(numbers) if numbers else b""
     return pack(b"O", b"".join(tokens)) + pack(b"P", content)
-
-
-def _labels(op: Any, *, controlled: bool) -> tuple[Any, ...]:
-    if controlled:  # whose `wires` are put together at every call
-        labels: tuple[Any, ...] = op.control_wires.labels + op.target_wires.labels
-        return labels
-    found: tuple[Any, ...] = op.wires.labels
-    return found
 
 
 @functools.lru_cache(maxsize=4096)

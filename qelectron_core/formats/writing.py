@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import numpy as np
 import pennylane as qml
 import scipy.sparse as sp
 from pennylane.measurements import Shots
+from pennylane.ops.op_math import Controlled
 from pennylane.wires import Wires
 
 from qelectron_core.errors import FormatError
@@ -31,6 +33,21 @@ SPARSE: Final = {
     "csc_matrix": sp.csc_matrix,
     "csc_array": sp.csc_array,
 }
+
+
+#: Per plain operator, whether it is controlled.
+CONTROLLED: Final = {kind: issubclass(kind, Controlled) for kind in PLAIN_OPERATORS}
+DOUBLES: Final = frozenset({float, np.float64})
+_BARE_LABELS: Final = frozenset({int, str})
+
+
+def labels_of(op: Any, *, controlled: bool) -> tuple[Any, ...]:
+    """Return the wire labels of an operator, quickly."""
+    if controlled:  # whose `wires` are put together at every call
+        labels: tuple[Any, ...] = op.control_wires.labels + op.target_wires.labels
+        return labels
+    found: tuple[Any, ...] = op.wires.labels
+    return found
 
 
 def write_circuit(circuit: Any) -> dict[str, Any]:
@@ -87,8 +104,19 @@ class _CircuitWriter:
         return {"type": name, "leaves": written, "metadata": self._node(metadata)}
 
     def _gate(self, op: Any) -> list[Any]:
-        wires = [self._node(label) for label in op.wires]
-        return [type(op).__name__, wires, [self._node(value) for value in op.data]]
+        kind: Any = type(op)
+        labels = labels_of(op, controlled=CONTROLLED[kind])
+        if _BARE_LABELS.issuperset(map(type, labels)):
+            wires = list(labels)
+        else:
+            wires = [self._node(label) for label in labels]
+        return [kind.__name__, wires, [self._number(value) for value in op.data]]
+
+    def _number(self, value: Any) -> Any:
+        """Write a parameter; of doubles, only the number."""
+        if type(value) in DOUBLES and math.isfinite(value):
+            return float(value)
+        return self._node(value)
 
     def _measure(self, op: Any) -> dict[str, Any]:
         options = {k: v for k, v in op.hyperparameters.items() if k != "meas_uid"}
