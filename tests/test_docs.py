@@ -7,7 +7,6 @@ fails, and so does one too many.
 from __future__ import annotations
 
 import inspect
-import pkgutil
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -18,7 +17,8 @@ import click
 import pytest
 
 import qelectron_core as ct
-from qelectron_core import builtin, errors, events, hookspecs, testing
+from qelectron_core import errors, events, hookspecs, testing
+from qelectron_core.registry import registry
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 #: The text of each page of the reference, by its name.
@@ -65,20 +65,17 @@ def hooks() -> list[str]:
 
 
 def commands() -> dict[str, click.Command]:
-    """Return the commands of the core itself."""
-    found: dict[str, click.Command] = {}
-
-    def register(name: str, target: Any) -> None:
-        found[name] = pkgutil.resolve_name(target)
-
-    builtin.qelectron_register_commands(register)
-    return found
+    """Return the commands of the core and of the plugins of this repository."""
+    registered = registry().registrations("command")
+    return {name: one.resolve() for name, one in registered.items()}
 
 
 def options(command: click.Command) -> list[str]:
-    """Return the names of a command's options."""
-    known = [one for one in command.params if isinstance(one, click.Option)]
-    return [name for one in known for name in (*one.opts, *one.secondary_opts)]
+    """Return the names of a command's options, those of its sub-commands included."""
+    parts = [command, *getattr(command, "commands", {}).values()]
+    known = [p for one in parts for p in one.params if isinstance(p, click.Option)]
+    names = [name for one in known for name in (*one.opts, *one.secondary_opts)]
+    return list(dict.fromkeys(names))
 
 
 TABLES: Final[Tables] = {
@@ -104,7 +101,13 @@ TABLES: Final[Tables] = {
     ],
     ("events", "Execution"): fields(ct.Execution) + members(ct.Execution),
     ("stores", "Stores"): members(ct.Store),
+    ("stores", "Call"): fields(ct.Call),
     ("stores", "Entry"): fields(ct.Entry),
+    ("stores", "Run"): fields(ct.Run),
+    ("stores", "Key"): fields(ct.Key),
+    ("stores", "Kept"): fields(ct.Kept),
+    ("stores", "Claim"): fields(ct.Claim),
+    ("stores", "Usage"): fields(ct.Usage),
     ("stores", "Intent"): fields(ct.Intent),
     **{
         ("cli", f"qelectron {name}"): options(command)

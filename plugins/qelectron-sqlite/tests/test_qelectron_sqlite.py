@@ -262,12 +262,26 @@ def test_a_process_counts_as_living(
     assert store.claim([Key("a")])[0].elsewhere == lives
 
 
-def test_a_beat_says_that_the_process_lives(path: Path, store: SqliteStore) -> None:
+def test_a_beat_says_that_the_process_lives_and_what_it_used(
+    path: Path, store: SqliteStore
+) -> None:
+    store.write([], [], [kept(Key("a"))])
     edit(path, "UPDATE owners SET beat = 0")
+    edit(path, "UPDATE results SET used_at = 0")
+    store.find([Key("a")])
     store._here.beat()
     with closing(sqlite3.connect(path)) as connection:
-        (beat,) = connection.execute("SELECT beat FROM owners").fetchone()
-    assert time.time() - beat < 60
+        for query in ("SELECT beat FROM owners", "SELECT used_at FROM results"):
+            assert time.time() - connection.execute(query).fetchone()[0] < 60
+
+
+def test_what_was_used_last_is_kept_at_the_end(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.write([], [], [kept(Key("a"))])
+        edit(path, "UPDATE results SET used_at = 0")
+        store.find([Key("a")])
+    with closing(SqliteStore(path)) as store:
+        assert store.prune(older_than_s=3600) == 0
 
 
 def test_a_store_that_nobody_holds_gives_its_claims_back(path: Path) -> None:
