@@ -73,7 +73,7 @@ class Keeper:
             return
         if task.settings.gradient_method == "backprop":
             value = None  # bound to what differentiates it, and to its thread
-        first = kind in ("submitted", "cached") and task.settings.interface == "numpy"
+        first = kind == "submitted" and task.settings.interface == "numpy"
         with_circuit = first and self.store.durable and len(self._notes) < MOST_WAITING
         self._notes.append(
             Note(kind, task, execution, value, with_circuit=with_circuit)

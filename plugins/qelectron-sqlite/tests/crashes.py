@@ -6,22 +6,17 @@ prints what came of it as JSON.
 """
 
 import asyncio
-import json
 import logging
-import math
 import os
 import random
 import secrets
-import shutil
 import signal
-import sqlite3
-import sys
 import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -32,7 +27,6 @@ import pennylane as qml
 
 import qelectron_core as ct
 import qelectron_sqlite.store  # noqa: F401  # so that no child imports it
-from qelectron_core.registry import registry
 from qelectron_core.testing import FakeCloud
 
 PROCESSES: Final = 8
