@@ -85,5 +85,6 @@ def qelectron_register_commands(register: Register) -> None:
     """Offer sub-commands of the `qelectron` command line.
 
     Args:
-        register: Takes a name and a `click.Command`.
+        register: Takes a name and a `click.Command`. Its module is imported for
+            `qelectron --help`, so it should import little more than click.
     """

@@ -129,7 +129,7 @@ def test_help_survives_a_command_that_does_not_load(
     installed(with_command("wrong", "qelectron_nowhere:wrong"))
     result = run("--help")
     assert result.exit_code == 0
-    assert "wrong       From plugin 'fake'." in result.stdout
+    assert "wrong       From plugin 'fake'; it does not load." in result.stdout
 
 
 def test_command_that_does_not_load_says_why(installed: Callable[..., None]) -> None:

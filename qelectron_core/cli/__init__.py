@@ -49,7 +49,7 @@ class Commands(click.Group):
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        """List the commands without importing those of plugins."""
+        """List the commands, each with what it does."""
         del ctx
         known = registry().registrations("command")
         with formatter.section("Commands"):
@@ -103,9 +103,11 @@ def _checked(name: str, command: Any) -> click.Command:
 
 
 def _summary(registration: Registration) -> str:
-    if registration.plugin != "core":  # its import may be slow, or fail
-        return f"From plugin {registration.plugin!r}."
-    return str(registration.resolve().get_short_help_str(limit=70))
+    try:
+        command = _checked(registration.name, registration.resolve())
+    except QElectronError:  # which it says when it is used
+        return f"From plugin {registration.plugin!r}; it does not load."
+    return command.get_short_help_str(limit=70)
 
 
 def _exit_code(run: Callable[[], Any]) -> int:

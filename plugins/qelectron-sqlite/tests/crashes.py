@@ -262,3 +262,147 @@ def _append(path: Path, line: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(file, f"{line}\n".encode())
     os.close(file)
+
+
+# --- What is done to them -------------------------------------------------------------
+
+
+class Rounds:
+    """Lets programs be killed, round after round, and sees what came of it."""
+
+    def __init__(self, program: Program, seed: int) -> None:
+        self._program = program
+        self._random = random.Random(seed)
+        self.seen: Counter[str] = Counter()
+
+    def play(self, rounds: int) -> None:
+        """Kill programs that run the circuits of one round, and of the one before."""
+        for number in range(rounds):
+            self._play(number)
+            self._look()
+            arrived, store = self._counts()[1], self._open_jobs()
+            unknown = {job for job, handle in store if handle is None}
+            self.seen["left jobs"] += len(store)
+            self.seen["left without a handle, arrived"] += len(unknown & arrived)
+            self.seen["left without a handle, not arrived"] += len(unknown - arrived)
+
+    def end(self, rounds: int) -> dict[str, Any]:
+        """Run everything to its end, twice; return what came of all."""
+        everything = _numbers(0, rounds)
+        finished = {number for number, _ in self._program.told()}
+        submits = [self._counts()[0]]
+        for seed in ("last", "once more"):
+            pid = fork(lambda seed=seed: self._program.run(everything, seed))
+            self.seen["failed"] += os.waitpid(pid, 0)[1] != 0
+            submits.append(self._counts()[0])
+        self._look()
+        told = self._program.told()
+        return {
+            **self.seen,
+            "circuits": len(everything),
+            "told before the end": len(finished),
+            "told": len({number for number, _ in told}),
+            "wrong": [t for t in told if not math.isclose(t[1], math.cos(t[0]))],
+            "submitted": len(submits[1]),
+            "submitted twice": [n for n, times in submits[2].items() if times > 1],
+            "run again": [n for n in finished if submits[1][n] > submits[0][n]],
+            "submitted in the end": submits[2].total() - submits[1].total(),
+            "complaints": _lines(self._program.folder / "complaints"),
+            "jobs": len(self._open_jobs()),
+        }
+
+    def _play(self, number: int) -> None:
+        start, numbers = time.monotonic(), _numbers(max(0, number - 1), number + 1)
+        alive: list[tuple[float, int]] = []
+        for which in range(PROCESSES):
+            seed = f"{self._random.random()}/{which}"
+            pid = fork(lambda seed=seed: self._program.run(numbers, seed))
+            alive.append((start + self._random.uniform(0, LIFE_S), pid))
+        for moment, pid in sorted(alive):
+            time.sleep(max(0.0, moment - time.monotonic()))
+            os.kill(pid, signal.SIGKILL)
+            self._note(os.waitpid(pid, 0)[1])
+
+    def _note(self, status: int) -> None:
+        if os.WIFSIGNALED(status):
+            self.seen["killed"] += 1
+        else:
+            self.seen["failed" if os.WEXITSTATUS(status) else "ended by itself"] += 1
+
+    def _look(self) -> None:
+        with self._copy() as connection:
+            answers = connection.execute("PRAGMA integrity_check").fetchall()
+        self.seen["corrupt"] += answers != [("ok",)]
+        self.seen["looks"] += 1
+
+    def _open_jobs(self) -> list[tuple[str, str | None]]:
+        with self._copy() as connection:
+            return connection.execute("SELECT id, handle FROM jobs").fetchall()
+
+    @contextmanager
+    def _copy(self) -> Iterator[sqlite3.Connection]:
+        """Open a copy: to open the file itself would tidy up what the kills left."""
+        store, folder = self._program.store, self._program.folder / "copy"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name in (store.name, f"{store.name}-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copy(store.parent / name, folder / name)
+        with closing(sqlite3.connect(folder / store.name)) as connection:
+            yield connection
+
+    def _counts(self) -> tuple[Counter[float], set[str]]:
+        counts: tuple[Counter[float], set[str]] = self._program.cloud.ask("counts")
+        return counts
+
+
+def _numbers(first: int, end: int) -> list[float]:
+    """Return the circuits of some rounds."""
+    return [number / 1000 for number in range(first * NEW, end * NEW)]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def killed_in_rounds(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
+    """Kill programs in so many rounds; return what came of it."""
+    with vendor() as port:
+        game = Rounds(Program(folder, Cloud(port=port)), seed)
+        game.play(rounds)
+        return game.end(rounds)
+
+
+def killed_at(folder: Path, moment: str) -> dict[str, Any]:
+    """Kill a program in its submit to a vendor that finds no job; start it again."""
+    with vendor() as port:
+        program = Program(folder, Cloud(port=port, findable=False))
+        os.waitpid(fork(lambda: _die_at(moment, program)), 0)
+        for _ in range(2):
+            os.waitpid(fork(lambda: _fail(program)), 0)
+        submits, _ = program.cloud.ask("counts")
+    return {"errors": _lines(folder / "errors"), "submitted": submits.total()}
+
+
+def _die_at(moment: str, program: Program) -> None:
+    global _moment  # noqa: PLW0603  # of this process only
+    _moment = moment
+    program.run([0.5], "dies")
+
+
+def _fail(program: Program) -> None:
+    try:
+        program.run([0.5], "fails")
+    except ct.QElectronError as error:
+        _append(program.folder / "errors", f"{type(error).__name__}: {error}")
+
+
+def main() -> None:
+    """Do what the command line says; print what came of it."""
+    registry()  # so that no child has to look for plugins
+    doing, folder, *rest = sys.argv[1:]
+    if doing == "rounds":
+        came = killed_in_rounds(Path(folder), int(rest[0]), int(rest[1]))
+    else:
+        came = killed_at(Path(folder), doing)
+    print(json.dumps(came))

@@ -29,9 +29,9 @@ STATES: Final = ("running", "completed", "cached", "failed", "cancelled", "lost"
 _PLAIN: Final[dict[str, Any]] = {"no_wrap": True}
 _NUMBER: Final[dict[str, Any]] = {"justify": "right", "no_wrap": True}
 _FORMS: Final[dict[str, dict[str, Any]]] = {
-    "id": {"overflow": "fold"},
-    "circuit": {"overflow": "fold"},
-    "executors": {"overflow": "fold", "min_width": len("executors")},
+    "circuit": {"overflow": "ellipsis", "no_wrap": True},
+    # An id is there to be copied, so this column gives way; `show` tells all of it.
+    "executors": {"overflow": "ellipsis", "no_wrap": True, "ratio": 1},
     "circuits": _NUMBER,
     "shots": _NUMBER,
     "time": _NUMBER,
@@ -100,7 +100,7 @@ def _table(found: Sequence[Run]) -> Table:
     from rich.table import Table
 
     rows = [_row(run) for run in found]
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 0, 0), expand=True)
     told = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     for heading in told:
         table.add_column(heading, **_FORMS.get(heading, _PLAIN))

@@ -141,10 +141,19 @@ def _print_drawing(console: Console, attempts: Sequence[Entry]) -> None:
 
     circuit = next((one.circuit for one in attempts if one.circuit is not None), None)
     if circuit is None:
-        console.print("The circuit is not kept.", style="dim")
+        console.print(_why_not_drawn(attempts[-1]), style="dim")
         return
     text = Text(drawn(circuit, console.width))
     console.print(text, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _why_not_drawn(entry: Entry) -> str:
+    from qelectron_sqlite.cli.texts import safe
+
+    if entry.state == "cached" and entry.job_id:
+        job = safe(entry.job_id)
+        return f"It equals a circuit of {job}: qelectron show {job} draws that."
+    return "The circuit is not kept."
 
 
 def _result(console: Console, entry: Entry) -> list[str]:
