@@ -52,7 +52,8 @@ class Execution:
     @property
     def cancelled(self) -> bool:
         """Whether it was cancelled: by the program, or by somebody at the vendor."""
-        return (self.error or "").startswith(("CancelledError", "JobCancelledError"))
+        kinds = ("CancelledError", "DetachedError", "JobCancelledError")
+        return (self.error or "").startswith(kinds)
 
     @property
     def waited_s(self) -> float:

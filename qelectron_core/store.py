@@ -19,7 +19,8 @@ from qelectron_core.events import CircuitEventKind
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-#: What became of a call. Of a `"lost"` one, the process ended before its circuits.
+#: What became of a call. Of a `"lost"` one, the process ended before its circuits, and
+#: no vendor has a job of it.
 RunState: TypeAlias = Literal[
     "running", "completed", "cached", "failed", "cancelled", "lost"
 ]
@@ -413,7 +414,8 @@ def run_of(call: Call, entries: Sequence[Entry], *, alive: bool) -> Run:
     Args:
         call: The call.
         entries: Its lines, in any order, without their entries' circuits if you like.
-        alive: Whether the process that made it still lives.
+        alive: Whether the process that made it still lives, or a vendor has a job
+            of it that has not ended.
     """
     last = list({e.index: e for e in sorted(entries, key=lambda e: e.attempt)}.values())
     costs = [entry.cost_usd for entry in entries if entry.cost_usd is not None]

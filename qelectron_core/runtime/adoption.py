@@ -62,6 +62,7 @@ def adopt(
         batches: Who wants the results, by the id of the call.
     """
     tasks = _tasks(intent, route, Adopted(runtime, keeper), keeper, batches or {})
+    keeper.cache.expect(intent.claims)
     _log.warning("%s", _announcement(intent))
     runtime.remote_lane(tasks[0]).adopt(tasks, intent)
 

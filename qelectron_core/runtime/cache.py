@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -230,12 +230,16 @@ class Cache:
     def _adopt(self, intent: Intent, wanting: Sequence[Task]) -> None:
         """Wait for a job that another process left, instead of running its circuits."""
         with self._lock:
-            for key in intent.claims:
-                if key is not None:
-                    self._followers.setdefault(key, [])
             for task in wanting:
                 self._followers.setdefault(_claim(task), []).insert(0, task)
         adopt(intent, wanting[0].route, self._runtime, self._keeper)
+
+    def expect(self, keys: Iterable[Key | None]) -> None:
+        """Have circuits that are asked for follow those of a job that is waited for."""
+        with self._lock:
+            for key in keys:
+                if key is not None:
+                    self._followers.setdefault(key, [])
 
     # --- Circuits that another process runs -------------------------------------------
 

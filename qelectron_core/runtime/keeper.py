@@ -53,6 +53,7 @@ class Keeper:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._is_over = False
 
     # --- What it is told --------------------------------------------------------------
 
@@ -68,8 +69,13 @@ class Keeper:
         execution: Execution | None = None,
         value: Any = None,
     ) -> None:
-        """Keep what happened to a circuit; in memory, only how it ended."""
+        """Keep what happened to a circuit; in memory, only how it ended.
+
+        One that is let go of has not ended: its job goes on.
+        """
         if execution is None and self.store.instant:
+            return
+        if execution is not None and (execution.error or "").startswith("Detached"):
             return
         if task.settings.gradient_method == "backprop":
             value = None  # bound to what differentiates it, and to its thread
@@ -105,6 +111,7 @@ class Keeper:
         self._wake.set()
         self.flush()
         self._ask("close", None)
+        self._is_over = True
 
     def _gathered(self) -> None:
         """See to it that what has gathered is written."""
@@ -175,6 +182,8 @@ class Keeper:
 
     def _ask(self, method: str, otherwise: Any, *args: Any, **options: Any) -> Any:
         """Call a method of the store; if it fails, of one in memory from then on."""
+        if self._is_over:
+            return otherwise
         ask: Callable[..., Any] = getattr(self.store, method)
         try:
             return ask(*args, **options)

@@ -88,7 +88,7 @@ class RemoteJob:
         self._account = account
         self._executor: RemoteExecutor = lane.executor
         circuits = [task.circuit for task in tasks]
-        cost = None if known_as else self._executor.cost_usd(circuits)
+        cost = self._executor.cost_usd(circuits)
         self.journal = tasks[0].keeper.remote
         self.ran = Ran(
             known_as or new_id("job"),

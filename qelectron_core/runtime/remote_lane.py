@@ -20,7 +20,7 @@ from qelectron_core.runtime.loop import LoopThread
 from qelectron_core.runtime.pending import Pending
 from qelectron_core.runtime.remote_job import RemoteJob
 from qelectron_core.runtime.services import Services
-from qelectron_core.runtime.task import Ran, Task, settle
+from qelectron_core.runtime.task import DetachedError, Ran, Task, settle
 
 if TYPE_CHECKING:
     from qelectron_core.contracts import Executor
@@ -114,7 +114,7 @@ class RemoteLane:
         self._stopped = True
         if self.loop.started:
             for task, ran in self.loop.ask(self._detach):
-                settle(task, CancelledError(), ran)
+                settle(task, DetachedError(), ran)
         self.cancel(lambda task: True)
 
     def close(self, timeout_s: float | None = None) -> None:

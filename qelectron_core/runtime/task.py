@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -89,6 +90,10 @@ class Task:
     def resolve(self, outcome: Result | Exception, execution: Execution) -> None:
         """Hand over the final outcome."""
         self.batch.resolve(self.index, outcome, execution)
+
+
+class DetachedError(CancelledError):
+    """A circuit is let go of, whose job goes on at the vendor."""
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from qelectron_core.store import ENDED, Run, RunState, run_of
+from qelectron_core.store import ENDED, Call, Run, RunState, run_of
 from qelectron_sqlite.owners import is_running
 from qelectron_sqlite.rows import Row, to_call, to_entry
 
@@ -68,6 +68,9 @@ _OUTCOMES: Final = f"""
 """
 
 
+_HAS_JOBS: Final = "SELECT 1 FROM job_circuits WHERE call = ? LIMIT 1"
+
+
 @attrs.frozen
 class Filters:
     """Which calls are wanted; see `Store.runs`."""
@@ -105,7 +108,7 @@ def run(connection: sqlite3.Connection, call_id: str) -> Run | None:
         return None
     lines = connection.execute(_ENTRIES, (row[0],)).fetchall()
     call, born = to_call(row[1:])
-    alive = is_running(connection, call.process, born)
+    alive = _is_awaited(connection, call, born)
     entries = tuple(to_entry(call_id, line) for line in lines)
     return attrs.evolve(run_of(call, entries, alive=alive), entries=entries)
 
@@ -132,13 +135,13 @@ def _run(
 ) -> Run:
     call, born = to_call(row)
     if outcome is None:
-        return run_of(call, (), alive=is_running(connection, call.process, born))
+        return run_of(call, (), alive=_is_awaited(connection, call, born))
     counts = dict(zip(_STATES, outcome, strict=False))
     cancelled, shots, cost, finished_at, executors = outcome[len(_STATES) :]
     states = Counter({state: count for state, count in counts.items() if count})
     ended = sum(states.values()) >= call.circuits and states.keys() <= ENDED
     become = _state(states, cancelled, ended=ended)
-    if become == "running" and not is_running(connection, call.process, born):
+    if become == "running" and not _is_awaited(connection, call, born):
         become = "lost"
     return Run(
         call=call,
@@ -149,6 +152,13 @@ def _run(
         cost_usd=cost,
         finished_at=finished_at if ended else None,
     )
+
+
+def _is_awaited(connection: sqlite3.Connection, call: Call, born: Any) -> bool:
+    """Tell whether its process lives, or a vendor has jobs of it."""
+    if is_running(connection, call.process, born):
+        return True
+    return connection.execute(_HAS_JOBS, (call.id,)).fetchone() is not None
 
 
 def _state(states: Mapping[str, int], cancelled: int, *, ended: bool) -> RunState:

@@ -5,179 +5,39 @@ from which all others are forked: importing PennyLane in each would take too lon
 prints what came of it as JSON.
 """
 
-import asyncio
+import json
 import logging
+import math
 import os
 import random
-import secrets
+import shutil
 import signal
-import threading
+import sqlite3
+import sys
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Listener
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import pennylane as qml
+from crash_vendor import Cloud, Death, fork, vendor
 
 import qelectron_core as ct
 import qelectron_sqlite.store  # noqa: F401  # so that no child imports it
-from qelectron_core.testing import FakeCloud
+from qelectron_core.registry import registry
 
 PROCESSES: Final = 8
 #: Circuits that are new in each round.
-NEW: Final = 40
+NEW: Final = 24
 #: Most seconds that a process lives in a round.
-LIFE_S: Final = 1.2
-#: Most seconds that a submit lingers before it reaches the vendor, and after.
-LINGER_S: Final = 0.04
-
-_KEY: Final = secrets.token_bytes(16)
-_LOST: Final = (OSError, EOFError, AuthenticationError)
-#: When this process is to die: "asking" or "answered", or empty for never.
-_moment = ""
-
-
-# --- The vendor -----------------------------------------------------------------------
-
-
-class Desk:
-    """Where a vendor is asked; one request after the other, in the order they come.
-
-    So a request of a process that died came before all of those that followed it.
-    """
-
-    def __init__(self) -> None:
-        self._vendor = FakeCloud(name="crash", latency_s=0.02, jitter_s=0.2).vendor
-        self._jobs: dict[str, ct.Job] = {}
-        self._submits: Counter[float] = Counter()
-        self._loop = asyncio.new_event_loop()
-
-    def serve(self, listener: Listener) -> None:
-        """Answer requests for ever."""
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        while True:
-            with suppress(*_LOST), listener.accept() as line:
-                line.send(self._answered(*line.recv()))
-
-    def _answered(self, method: str, *args: Any) -> tuple[bool, Any]:
-        try:
-            return True, getattr(self, method)(*args)
-        except Exception as error:
-            return False, error
-
-    def submit(self, job: ct.Job) -> str:
-        """Accept a job, and count its circuits."""
-        self._submits.update(_number(circuit) for circuit in job.circuits)
-        vendor_id: str = self._wait(self._vendor.submit(job))
-        self._jobs[vendor_id] = job
-        return vendor_id
-
-    def ask(self, method: str, vendor_id: str) -> Any:
-        """Ask about a job, or cancel it."""
-        handle = ct.Handle(vendor_id, self._jobs[vendor_id])
-        return self._wait(getattr(self._vendor, method)(handle))
-
-    def find(self, job: ct.Job) -> str | None:
-        """Tell whether a job arrived."""
-        found: str | None = self._wait(self._vendor.find(job))
-        return found
-
-    def counts(self) -> tuple[Counter[float], set[str]]:
-        """Return how often each circuit was submitted, and the tags of all jobs."""
-        return self._submits, {job.id for job in self._jobs.values()}
-
-    def _wait(self, answer: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(answer, self._loop).result()
-
-
-def _number(circuit: Any) -> float:
-    return float(circuit.get_parameters(trainable_only=False)[0])
-
-
-@attrs.frozen
-class Cloud(ct.RemoteExecutor):
-    """Runs circuits at the vendor of another process."""
-
-    port: int = 0
-    findable: bool = True
-
-    @property
-    def polling(self) -> ct.Polling:
-        return ct.Polling(first_s=0.02, longest_s=0.2, give_up_s=10)
-
-    def submit(self, job: ct.Job) -> str:
-        _linger("asking")
-        vendor_id: str = self.ask("submit", job)
-        _linger("answered")
-        return vendor_id
-
-    def status(self, handle: ct.Handle) -> Any:
-        return self.ask("ask", "status", handle.id)
-
-    def fetch(self, handle: ct.Handle) -> Any:
-        return self.ask("ask", "fetch", handle.id)
-
-    def cancel(self, handle: ct.Handle) -> None:
-        self.ask("ask", "cancel", handle.id)
-
-    def find(self, job: ct.Job) -> str | None:
-        if not self.findable:
-            raise NotImplementedError
-        found: str | None = self.ask("find", job)
-        return found
-
-    def ask(self, *request: Any) -> Any:
-        """Send a request, and return, or raise, the answer."""
-        try:
-            with Client(("127.0.0.1", self.port), authkey=_KEY) as line:
-                line.send(request)
-                is_good, answer = line.recv()
-        except EOFError as error:
-            raise ConnectionError("the vendor hung up") from error
-        if not is_good:
-            raise answer
-        return answer
-
-
-def _linger(moment: str) -> None:
-    if moment == _moment:
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(random.uniform(0, LINGER_S))
-
-
-@contextmanager
-def vendor() -> Iterator[int]:
-    """Start a vendor; yield the port on which it is asked."""
-    with Listener(("127.0.0.1", 0), backlog=128, authkey=_KEY) as listener:
-        port = listener.address[1]
-        pid = fork(lambda: Desk().serve(listener))
-    try:
-        yield port
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+LIFE_S: Final = 1.5
 
 
 # --- The programs ---------------------------------------------------------------------
-
-
-def fork(run: Callable[[], object]) -> int:
-    """Run a function in a child process; return its number."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        run()
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-    os._exit(1)
 
 
 @attrs.frozen
@@ -200,22 +60,30 @@ class Program:
     def run(self, numbers: Sequence[float], seed: str) -> None:
         """Get the results of circuits, in ways and in an order drawn from a seed."""
         random.seed(seed)
-        logging.getLogger("qelectron").addHandler(_Complaints(self.folder))
         electron, rest = self.electron(), random.sample(numbers, len(numbers))
         while rest:
             some = [rest.pop() for _ in range(min(len(rest), random.randint(1, 6)))]
             random.choice((self.call, self.map, self.later))(electron, some)
-        ct.shutdown()  # which waits for what is later, too
+        ct.shutdown()
+
+    def run_at_once(self, numbers: Sequence[float]) -> None:
+        """Get the results of circuits the quickest way."""
+        self.map(self.electron(), numbers)
+        ct.shutdown()
 
     def electron(self) -> ct.QElectron:
-        """Return the circuit that all processes run."""
+        """Return the circuit that all processes run, with an ear for complaints."""
+        logging.getLogger("qelectron").addHandler(_Complaints(self.folder))
 
         def turn(x: float) -> Any:
             qml.RX(x, wires=0)
             return qml.expval(qml.Z(0))
 
         qnode = qml.QNode(turn, qml.device("default.qubit", wires=1))
-        return ct.qelectron(qnode, executors=self.cloud, cache=True, store=self.store)
+        electron: ct.QElectron = ct.qelectron(
+            qnode, executors=self.cloud, cache=True, store=self.store
+        )
+        return electron
 
     def call(self, electron: ct.QElectron, numbers: Sequence[float]) -> None:
         """Call it for each."""
@@ -231,14 +99,16 @@ class Program:
         """Start it for each, and tell of each as soon as it is there."""
         futures = [electron.run_later(number) for number in numbers]
         for number, future in zip(numbers, futures, strict=True):
-            future.add_done_callback(
-                lambda f, number=number: self.tell(number, f.result())
-            )
+            future.add_done_callback(partial(self.tell_of, number))
         ct.gather(futures)
 
     def tell(self, number: float, value: Any) -> None:
         """Write down that this process has a result, for good."""
         _append(self.folder / "told", f"{number!r} {float(value)!r}")
+
+    def tell_of(self, number: float, future: ct.QFuture) -> None:
+        """Write down that this process has the result of a future."""
+        self.tell(number, future.result())
 
     def told(self) -> list[tuple[float, float]]:
         """Return all results that any process had."""
@@ -273,7 +143,7 @@ class Rounds:
     def __init__(self, program: Program, seed: int) -> None:
         self._program = program
         self._random = random.Random(seed)
-        self.seen: Counter[str] = Counter()
+        self.seen: Counter[str] = Counter(killed=0, failed=0, corrupt=0)
 
     def play(self, rounds: int) -> None:
         """Kill programs that run the circuits of one round, and of the one before."""
@@ -291,9 +161,9 @@ class Rounds:
         everything = _numbers(0, rounds)
         finished = {number for number, _ in self._program.told()}
         submits = [self._counts()[0]]
-        for seed in ("last", "once more"):
-            pid = fork(lambda seed=seed: self._program.run(everything, seed))
-            self.seen["failed"] += os.waitpid(pid, 0)[1] != 0
+        for _ in range(2):
+            pid = fork(lambda: self._program.run_at_once(everything))
+            self._note(os.waitpid(pid, 0)[1])
             submits.append(self._counts()[0])
         self._look()
         told = self._program.told()
@@ -316,7 +186,7 @@ class Rounds:
         alive: list[tuple[float, int]] = []
         for which in range(PROCESSES):
             seed = f"{self._random.random()}/{which}"
-            pid = fork(lambda seed=seed: self._program.run(numbers, seed))
+            pid = fork(partial(self._program.run, numbers, seed))
             alive.append((start + self._random.uniform(0, LIFE_S), pid))
         for moment, pid in sorted(alive):
             time.sleep(max(0.0, moment - time.monotonic()))
@@ -374,7 +244,8 @@ def killed_in_rounds(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
 
 
 def killed_at(folder: Path, moment: str) -> dict[str, Any]:
-    """Kill a program in its submit to a vendor that finds no job; start it again."""
+    """Kill a program in its submit to a vendor that finds no job; run it twice more."""
+    folder.mkdir()
     with vendor() as port:
         program = Program(folder, Cloud(port=port, findable=False))
         os.waitpid(fork(lambda: _die_at(moment, program)), 0)
@@ -385,8 +256,7 @@ def killed_at(folder: Path, moment: str) -> dict[str, Any]:
 
 
 def _die_at(moment: str, program: Program) -> None:
-    global _moment  # noqa: PLW0603  # of this process only
-    _moment = moment
+    Death.moment = moment
     program.run([0.5], "dies")
 
 
@@ -400,9 +270,9 @@ def _fail(program: Program) -> None:
 def main() -> None:
     """Do what the command line says; print what came of it."""
     registry()  # so that no child has to look for plugins
-    doing, folder, *rest = sys.argv[1:]
-    if doing == "rounds":
-        came = killed_in_rounds(Path(folder), int(rest[0]), int(rest[1]))
+    folder, *rest = sys.argv[1:]
+    if rest:
+        came = killed_in_rounds(Path(folder), *map(int, rest))
     else:
-        came = killed_at(Path(folder), doing)
+        came = {at: killed_at(Path(folder) / at, at) for at in ("asking", "answered")}
     print(json.dumps(came))
