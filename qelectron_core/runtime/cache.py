@@ -58,6 +58,7 @@ class Cache:
         asked = [task for task in tasks if task.cache]
         if not asked:
             return list(tasks)
+        self._keeper.say_if_fleeting()
         for task in asked:
             self._prepare(task)
         leaders = [task for task in asked if task.claim and self._leads(task)]
@@ -160,6 +161,7 @@ class Cache:
         """Give the result of a circuit to those that follow it."""
         followers = self._leave(task)
         if _tops_up(task):
+            self._keeper.flush()  # others look for its result, not for its claim
             self._keeper.release([_claim(task)])
             self._runtime.submit(followers)  # who may want more shots, or fewer
             return

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from qelectron_core.errors import KNOWN_DISTRIBUTIONS
 from qelectron_core.events import CircuitEventKind, Execution
 from qelectron_core.memory_store import MemoryStore
 from qelectron_core.runtime.journal import RemoteJournal
@@ -40,8 +41,16 @@ class Keeper:
         remote: What it is told of remote jobs.
     """
 
-    def __init__(self, store: Store, make_cache: Callable[[Keeper], Cache]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        make_cache: Callable[[Keeper], Cache],
+        *,
+        is_usual: bool = False,
+    ) -> None:
+        """Keep things in a store; a usual one is what is there if nobody names one."""
         self.store = store
+        self._is_fleeting = is_usual and not store.durable
         self.cache = make_cache(self)
         self.remote = RemoteJournal(self)
         self._lock = threading.Lock()
@@ -144,6 +153,16 @@ class Keeper:
             self._wake.clear()
             pause.wait(GATHER_S)
             self.flush()
+
+    def say_if_fleeting(self) -> None:
+        """Say once that results are kept in memory, if nobody asked for that."""
+        if self._is_fleeting:
+            self._is_fleeting = False
+            _log.warning(
+                "Results are kept in memory, until the program ends. To keep them in a "
+                "file: pip install %s",
+                KNOWN_DISTRIBUTIONS["sqlite"],
+            )
 
     # --- What it is asked -------------------------------------------------------------
 

@@ -92,7 +92,8 @@ class Runtime:
         with self._opening:
             keeper = self._keepers.get(place)
             if keeper is None:
-                keeper = Keeper(open_or_memory(place), partial(Cache, runtime=self))
+                store, make = open_or_memory(place), partial(Cache, runtime=self)
+                keeper = Keeper(store, make, is_usual=place is None)
                 self._keepers[place] = keeper
             self._keepers[location] = keeper
         return keeper
@@ -105,7 +106,12 @@ class Runtime:
             wait: Whether the caller is about to wait for them, so that this thread
                 may run circuits itself instead of idling.
         """
-        self.send(self.admitted(tasks), wait=wait)
+        try:
+            fresh = self.admitted(tasks)
+        except BaseException as error:  # Ctrl-C, say: nobody may wait for these
+            self.forget(tasks, error)
+            raise
+        self.send(fresh, wait=wait)
 
     def admitted(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """Return the circuits that are to run now; the others get their results."""
@@ -150,6 +156,8 @@ class Runtime:
     def forget(self, tasks: Iterable[Task], error: BaseException | None = None) -> None:
         """Note that executors were chosen for circuits that will never run."""
         for task in tasks:
+            if task.is_settled:
+                continue
             self.loads.remove(task.executor)
             if task.claim is not None:
                 reason = error or CancelledError()

@@ -87,6 +87,11 @@ class Task:
         """The executor as it runs, adapted to the QNode's device."""
         return self.route.bound
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether its call has its outcome."""
+        return self.batch.executions[self.index] is not None
+
     def resolve(self, outcome: Result | Exception, execution: Execution) -> None:
         """Hand over the final outcome."""
         self.batch.resolve(self.index, outcome, execution)

@@ -48,10 +48,14 @@ def size(row: Row) -> int:
 
 
 def put(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Keep results in place of those with equal keys, and give back their claims."""
+    """Keep results in place of those with equal keys."""
     now = time.time()
     connection.executemany(_INSERT, [(*row, now) for row in rows])
-    connection.executemany(_FREE, [(str(Key(*row[:3])),) for row in rows])
+
+
+def free(connection: sqlite3.Connection, results: Iterable[Kept]) -> None:
+    """Give back the claims to results, also to those that could not be written."""
+    connection.executemany(_FREE, [(str(kept.key),) for kept in results])
 
 
 def put_newer(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:

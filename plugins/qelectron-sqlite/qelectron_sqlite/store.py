@@ -94,6 +94,7 @@ class SqliteStore(Store):
         with here.writer.writing() as connection:
             journal.put(connection, lines)
             results.put(connection, rows)
+            results.free(connection, kept)
             results.used(connection, here.take_used())
         share = sum(map(results.size, rows)) / self._limits.max_bytes
         self._untrimmed += (len(calls) + len(entries) + len(rows)) / _TRIM_EVERY
