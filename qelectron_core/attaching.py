@@ -71,20 +71,26 @@ def _attach_tasks(tasks: Sequence[Task], id: str) -> None:
     current, sink = runtime(), Adopted(runtime(), keeper)
     runs = keeper.store.runs(call_id=id)
     if runs:
+        _require_size(id, runs[0].call.circuits, len(tasks))
         batch = _follow(id, tasks, keeper)
         _fill(batch, runs[0], keeper, {task.index: task.route for task in tasks})
         return
     intent = _job_of(id, keeper) or _unknown_job(tasks, id)
-    if len(intent.circuits) != len(tasks):
-        message = (
-            f"job {id!r} holds {len(intent.circuits)} circuits, and this call has "
-            f"{len(tasks)}. Attach to the call, by its id."
-        )
-        raise ConfigError(message)
+    _require_size(id, len(intent.circuits), len(tasks))
     for task in tasks:
         current.loads.remove(task.executor)
         task.sink = sink
     current.remote_lane(tasks[0]).adopt(tasks, _ours(intent, keeper))
+
+
+def _require_size(id: str, holds: int, wanted: int) -> None:
+    if holds != wanted:
+        message = (
+            f"{id!r} holds {holds} circuits, and this call has {wanted}. Attach to the "
+            "call that made it, by its id, on the same QElectron and with the same "
+            "arguments."
+        )
+        raise ConfigError(message)
 
 
 def _unknown_job(tasks: Sequence[Task], handle: str) -> Intent:

@@ -187,7 +187,7 @@ class QElectronDevice(Device):
         if self._shots_of is not None and self.uniform_shots != "qnode":
             circuits = [self._shots_of.with_own_shots(c) for c in circuits]
         if not self._expands or not any(map(_may_expand, circuits)):
-            return circuits, _same
+            return circuits, unmerged
         expanded, merge = _expansion(self._most_shots)(tuple(circuits))
         return expanded, merge
 
@@ -292,7 +292,8 @@ def _with_named_wires(circuit: QuantumScript, device: Device) -> QuantumScript:
     return named
 
 
-def _same(results: Sequence[Result]) -> Sequence[Result]:
+def unmerged(results: Sequence[Result]) -> Sequence[Result]:
+    """Return the results of circuits that were not taken apart."""
     return results
 
 

@@ -26,7 +26,7 @@ from pennylane.transforms import convert_to_numpy_parameters
 from qelectron_core import outputs
 from qelectron_core.attaching import attach_tasks
 from qelectron_core.contracts import Settings
-from qelectron_core.device import QElectronDevice, settings_of
+from qelectron_core.device import QElectronDevice, settings_of, unmerged
 from qelectron_core.futures import QFuture
 from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
@@ -179,7 +179,8 @@ class Later:
         batch = Batch(future.id, len(expanded), on_done, future._start)
         future._batch = batch
         future._keeper = runtime().keeper(device.policy.store)
-        whole = finish is self._finish and not self._call.compile_pipeline
+        whole = merge is unmerged and len(expanded) == 1
+        whole = whole and not self._call.compile_pipeline
         self.tasks = device.dispatcher.tasks(
             expanded,
             settings,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from qelectron_core.contracts import Seed
+from qelectron_core.errors import UnsettledJobError
 from qelectron_core.runtime.task import Batch, Task
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Adopted:
         """Keep a result, and hand it to those who want it."""
         del last
         outcome = self._keeper.cache.ended(task, outcome, execution)
+        if isinstance(outcome, UnsettledJobError):
+            _say_how_to_go_on(outcome, execution.job_id)
         if isinstance(outcome, BaseException):
             self._runtime.report("failed", task, execution)
         else:
@@ -99,6 +102,15 @@ def _tasks(
             zip(intent.circuits, intent.places, strict=True)
         )
     ]
+
+
+def _say_how_to_go_on(error: UnsettledJobError, job_id: str) -> None:
+    note = (
+        f"{job_id} stays on record. Once you have looked for it at the vendor, "
+        f"`qelectron cancel {job_id} --forget` lets its circuits be run anew."
+    )
+    if note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
 
 
 def _announcement(intent: Intent) -> str:
