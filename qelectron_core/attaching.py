@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from qelectron_core import outputs
+from qelectron_core.contracts import Executor
 from qelectron_core.errors import ConfigError, ExecutorError
 from qelectron_core.events import Execution
 from qelectron_core.futures import QFuture
@@ -20,6 +21,17 @@ from qelectron_core.runtime.adoption import Adopted, adopt
 from qelectron_core.runtime.keeper import Keeper
 from qelectron_core.runtime.task import Batch, Task
 from qelectron_core.store import Entry, Intent, Run
+
+
+@attrs.frozen(repr=False)
+class Recorded(Executor):
+    """An executor of which only the text in the journal is known; it runs nothing."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        """Return the text."""
+        return self.text
 
 
 def attach(id: str, *, store: Any = None) -> QFuture:  # as users say
@@ -249,13 +261,11 @@ def _lost(run: Run, index: int, entry: Entry | None) -> ExecutorError:
 
 def _execution(entry: Entry | None) -> Any:
     """Return the record of a circuit, as far as the journal tells it."""
-    from qelectron_core.contracts import Executor
-
     if entry is None:
         now = time.time()
-        return Execution(Executor(), "", 0, None, now, now, now)
+        return Execution(Recorded("unknown"), "", 0, None, now, now, now)
     return Execution(
-        executor=Executor(),
+        executor=Recorded(entry.executor),
         job_id=entry.job_id,
         job_size=entry.job_size,
         shots=entry.shots,
