@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     )
     from qelectron_core.events import Event, Execution, Observer
     from qelectron_core.futures import QFuture, as_completed, gather
-    from qelectron_core.history import history
     from qelectron_core.hookspecs import Register, hookimpl
+    from qelectron_core.journal import history
     from qelectron_core.policy import CacheMode, Policy, caching
     from qelectron_core.qnode import QElectron, qelectron
     from qelectron_core.registry import Namespace
@@ -103,7 +103,7 @@ _MODULES = {
         "Settings",
     ),
     "futures": ("QFuture", "as_completed", "gather"),
-    "history": ("history",),
+    "journal": ("history",),
     "hookspecs": ("Register", "hookimpl"),
     "policy": ("CacheMode", "Policy", "caching"),
     "qnode": ("QElectron", "qelectron"),

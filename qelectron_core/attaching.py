@@ -153,9 +153,9 @@ def _attach_call(run: Run, keeper: Keeper) -> QFuture:
     description = run.call.output
     if description is None:
         message = (
-            f"call {run.id} of {run.call.name!r} is put together by its program, which "
-            f"transforms circuits or results. Call attach({run.id!r}, …) on the "
-            "QElectron, with the arguments of the call."
+            f"only its program can put the results of call {run.id} of "
+            f"{run.call.name!r} together. Call attach({run.id!r}, …) on the QElectron, "
+            "with the arguments of the call."
         )
         raise ConfigError(message)
     future = QFuture(run.id)
@@ -223,7 +223,8 @@ def _route_of(intent: Intent) -> Route:
     if intent.executor is None:
         message = (
             f"executor {intent.shown} of {intent.job_id} cannot be made again here. "
-            "Import the module of its class first, or call attach on the QElectron."
+            "Import the module of its class first (on the command line: --import "
+            "MODULE), or call attach on the QElectron."
         )
         raise ConfigError(message)
     return Route(intent.executor, intent.executor)

@@ -82,14 +82,16 @@ ARRAYS = NUMBER_TYPES.flatmap(
         hnp.array_shapes(min_dims=0, min_side=0, max_side=3),
     ).map(lambda array: np.array(array, kind))
 )
+#: Of all that is not a number only the usual one: the others are not promised.
+FLOATS = st.one_of(st.floats(allow_nan=False), st.just(math.nan))
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
-    st.floats(),
+    FLOATS,
     st.text(st.characters(), max_size=4),
-    st.complex_numbers(),
-    st.floats().map(np.float64),
+    st.builds(complex, FLOATS, FLOATS),
+    FLOATS.map(np.float64),
     st.integers(-(2**63), 2**63 - 1).map(np.int64),
     st.floats(width=32).map(np.float32),
     st.booleans().map(np.bool_),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from qelectron_core.contracts import Seed
-from qelectron_core.errors import UnsettledJobError
+from qelectron_core.errors import UnknownJobError, UnsettledJobError
 from qelectron_core.runtime.task import Batch, Task
 
 if TYPE_CHECKING:
@@ -105,10 +105,13 @@ def _tasks(
 
 
 def _say_how_to_go_on(error: UnsettledJobError, job_id: str) -> None:
-    note = (
-        f"{job_id} stays on record. Once you have looked for it at the vendor, "
-        f"`qelectron cancel {job_id} --forget` lets its circuits be run anew."
-    )
+    if isinstance(error, UnknownJobError):
+        note = f"{job_id} is taken off the record: the next call submits it anew."
+    else:
+        note = (
+            f"{job_id} stays on record. Once you have looked for it at the vendor, "
+            f"`qelectron cancel {job_id} --forget` lets its circuits be run anew."
+        )
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
 

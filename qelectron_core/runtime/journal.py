@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qelectron_core.remote import RemoteExecutor
 from qelectron_core.runtime.loop import in_thread
-from qelectron_core.runtime.notes import kept_of, shown
+from qelectron_core.runtime.notes import ended_line, kept_of, shown
 from qelectron_core.runtime.task import Task
 from qelectron_core.store import Intent
 
@@ -66,8 +66,14 @@ class RemoteJournal:
         store.intend(intent)
 
     def _ended(self, job_id: str, results: Sequence[_Result]) -> None:
-        kept = [kept_of(task, value, execution) for task, value, execution in results]
-        self._keeper.store.ended(job_id, [one for one in kept if one is not None])
+        kept = [kept_of(*result) for result in results]
+        whole = [one for one in kept if one is not None]
+        if (
+            self._keeper.store.durable
+        ):  # or a crash could leave it neither here nor there
+            lines = [ended_line(*result) for result in results]
+            self._keeper.store.write((), lines, whole)
+        self._keeper.store.ended(job_id, whole)
 
     async def _do(self, write: Callable[..., None], *args: Any) -> None:
         try:

@@ -85,6 +85,11 @@ def _ended(begun: Entry, execution: Execution, value: Any) -> Entry:
     )
 
 
+def ended_line(task: Task, value: Any, execution: Execution) -> Entry:
+    """Return the line of the journal that tells that a circuit has its result."""
+    return Note("completed", task, execution, value, with_circuit=False).entry()
+
+
 @functools.lru_cache(maxsize=256)
 def shown(executor: Executor) -> str:
     """Return an executor as text, without its secrets."""

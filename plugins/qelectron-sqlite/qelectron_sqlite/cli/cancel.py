@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from qelectron_sqlite.cli.opening import opened, store_option
+from qelectron_sqlite.cli.opening import import_all, import_option, opened, store_option
 from qelectron_sqlite.cli.texts import examples
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ _UNKNOWN: Final = (
 )
 _NOT_MADE: Final = (
     "cannot be cancelled from here, because its executor cannot be made again: "
-    "{shown}. Look for {handle} at the vendor, then: qelectron cancel {job} --forget"
+    "{shown}. Name the module of its class with --import MODULE; or look for {handle} "
+    "at the vendor, then: qelectron cancel {job} --forget"
 )
 
 
@@ -43,14 +44,16 @@ _NOT_MADE: Final = (
     is_flag=True,
     help="Only remove the record of a job, which you looked for at the vendor.",
 )
+@import_option
 @store_option
 @click.pass_context
-def cancel(
+def cancel(  # noqa: PLR0913  # an option each
     ctx: click.Context,
     *,
     identifier: str,
     yes: bool,
     forget: bool,
+    modules: tuple[str, ...],
     location: str | None,
 ) -> None:
     """Cancel a job at its vendor, or all jobs of a call.
@@ -61,6 +64,7 @@ def cancel(
     """
     from qelectron_sqlite.cli.lookup import find_jobs
 
+    import_all(modules)
     with opened(location) as store:
         jobs = find_jobs(store, identifier)
         if not yes:

@@ -68,8 +68,13 @@ def _call_id(store: Store, text: str) -> str:
     if begun:
         return _only(text, begun)
     calls = dict.fromkeys(call_id for call_id in _calls_of_job(store, text))
+    if len(calls) > 1:
+        message = (
+            f"job {text!r} holds circuits of {len(calls)} calls: {_listed(calls)}."
+        )
+        raise ConfigError(f"{message} Expected one of these.")
     if calls:
-        return _only(text, calls)
+        return next(iter(calls))
     message = (
         f"nothing is known of {text!r}. Expected the id of a call or its beginning, or "
         "the id or handle of a job. List calls with: qelectron runs"
@@ -96,8 +101,11 @@ def _only(text: str, found: Collection[str]) -> str:
     """Return what was found, if it is one thing."""
     if len(found) == 1:
         return next(iter(found))
+    message = f"{text!r} may be {_listed(found)}. Write more of the id."
+    raise ConfigError(message)
+
+
+def _listed(found: Collection[str]) -> str:
     listed = ", ".join(safe(one) for one in list(found)[:_MOST_LISTED])
     more = len(found) - _MOST_LISTED
-    listed += f" and {more} more" if more > 0 else ""
-    message = f"{text!r} may be {listed}. Write more of the id."
-    raise ConfigError(message)
+    return f"{listed} and {more} more" if more > 0 else listed

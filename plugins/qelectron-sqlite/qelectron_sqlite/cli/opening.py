@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from qelectron_core.errors import StoreError
+from qelectron_core.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from qelectron_core.store import Store
@@ -30,6 +32,31 @@ store_option: Final[Callable[[Any], Any]] = click.option(
     type=click.Path(dir_okay=False),
     help=f"File to use instead of the usual one, or of {VARIABLE}.",
 )
+
+
+#: The option of commands that need the executor of a job.
+import_option: Final[Callable[[Any], Any]] = click.option(
+    "--import",
+    "modules",
+    metavar="MODULE",
+    multiple=True,
+    help="Import a module of yours first, which has the class of the executor.",
+)
+
+
+def import_all(modules: Iterable[str]) -> None:
+    """Import modules, from the folder one is in as well.
+
+    Raises:
+        ConfigError: If one cannot be imported.
+    """
+    sys.path.insert(0, os.getcwd())
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            message = f"--import {name}: {type(error).__name__}: {error}."
+            raise ConfigError(message) from error
 
 
 @contextmanager
