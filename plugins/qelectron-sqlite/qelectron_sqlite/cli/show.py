@@ -13,7 +13,7 @@ from qelectron_sqlite.cli.texts import examples
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from qelectron_core.store import Entry, Run
+    from qelectron_core.store import Entry, Intent, Run
     from qelectron_sqlite.cli.timeline import Scale
 
 #: Circuits that are shown unless all are asked for.
@@ -45,15 +45,16 @@ def show(
 
     with opened(location) as store:
         run = find_run(store, identifier)
+        jobs = store.jobs(call_id=run.id)
     if as_json:
         from qelectron_sqlite.cli.plain import details_to_json, print_json
 
         print_json(details_to_json(run))
         return
-    _print(run, most=None if all_of_it else FIRST)
+    _print(run, jobs, most=None if all_of_it else FIRST)
 
 
-def _print(run: Run, *, most: int | None) -> None:
+def _print(run: Run, jobs: Sequence[Intent], *, most: int | None) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -64,6 +65,8 @@ def _print(run: Run, *, most: int | None) -> None:
     title = Text.assemble((safe(run.id), "bold"), f"  {safe(run.call.name)}  ")
     console.print(title + state_text(run.state))
     _print_pairs(console, _header(run))
+    if jobs:
+        _print_block(console, "at vendors", [_told(job) for job in jobs])
     circuits = list(_by_circuit(run.entries).values())
     scale = Scale.of(run)
     for attempts in circuits[:most]:
@@ -79,6 +82,15 @@ def _by_circuit(entries: Iterable[Entry]) -> dict[int, list[Entry]]:
     for entry in sorted(entries, key=lambda one: (one.index, one.attempt)):
         found.setdefault(entry.index, []).append(entry)
     return found
+
+
+def _told(job: Intent) -> str:
+    """Return where a job stands that has not ended."""
+    name = "handle unknown" if job.handle is None else job.handle
+    if job.alive:
+        return f"{job.job_id}, {name}: its program waits for it"
+    follow = f"qelectron attach {job.job_id}"
+    return f"{job.job_id}, {name}: its program has ended; {follow}"
 
 
 def _header(run: Run) -> Mapping[str, str]:
