@@ -19,6 +19,8 @@ from qelectron_core.events import CircuitEventKind
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
+    from qelectron_core.formats import Written
+
 #: What became of a call. Of a `"lost"` one, the process ended before its circuits, and
 #: no vendor has a job of it.
 RunState: TypeAlias = Literal[
@@ -74,7 +76,8 @@ class Entry:
         cost_usd: Its part of the job's price in US dollars, or `None` if unknown.
         error: Type and message of the exception it ended in, or `None`.
         metadata: What the executor told about it.
-        circuit: The circuit, or `None` if it is not kept.
+        circuit: The circuit, or `None` if it is not kept. What is to be written may
+            be text already: `formats.dump_circuit` takes either.
         value: Its result, or `None` if there is none, or it is not kept.
     """
 
@@ -93,7 +96,7 @@ class Entry:
     cost_usd: float | None = None
     error: str | None = None
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
-    circuit: QuantumScript | None = None
+    circuit: QuantumScript | Written | None = None
     value: Result | None = None
 
     @property

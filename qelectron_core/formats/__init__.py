@@ -4,7 +4,7 @@ Nothing here uses pickle: what is read is checked, and executes nothing. Importi
 the package imports neither PennyLane nor a plugin.
 """
 
-from qelectron_core.formats.circuits import dump_circuit, load_circuit
+from qelectron_core.formats.circuits import Written, dump_circuit, load_circuit
 from qelectron_core.formats.executors import dump_executor, load_executor
 from qelectron_core.formats.fingerprints import (
     circuit_digest,
@@ -14,6 +14,7 @@ from qelectron_core.formats.fingerprints import (
 from qelectron_core.formats.values import dump_value, load_value
 
 __all__ = [
+    "Written",
     "circuit_digest",
     "dump_circuit",
     "dump_executor",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from qelectron_core.errors import FormatError
@@ -15,7 +14,21 @@ _WHAT: Final = "qelectron circuit"
 _VERSION: Final = 1
 
 
-def dump_circuit(circuit: QuantumScript) -> str:
+class Written:
+    """A circuit as text, to hand on without the many objects that it is made of."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, circuit: QuantumScript) -> None:
+        """Write a circuit down.
+
+        Raises:
+            FormatError: See `dump_circuit`.
+        """
+        self.text = dump_circuit(circuit)
+
+
+def dump_circuit(circuit: QuantumScript | Written) -> str:
     """Return a circuit as text: operations, measurements, shots, what is trainable.
 
     Ids are left out: those of mid-circuit measurements are numbered instead. Of the
@@ -35,8 +48,9 @@ def dump_circuit(circuit: QuantumScript) -> str:
     """
     from qelectron_core.formats.writing import write_circuit
 
-    content = {"format": f"{_WHAT} {_VERSION}", **write_circuit(circuit)}
-    return json.dumps(content, separators=(",", ":"), allow_nan=False)
+    if isinstance(circuit, Written):
+        return circuit.text
+    return f'{{"format":"{_WHAT} {_VERSION}",{write_circuit(circuit)}}}'
 
 
 def load_circuit(text: str) -> QuantumScript:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 from collections.abc import Callable
 from typing import Any, Final
@@ -50,15 +52,45 @@ def labels_of(op: Any, *, controlled: bool) -> tuple[Any, ...]:
     return found
 
 
-def write_circuit(circuit: Any) -> dict[str, Any]:
-    """Return a circuit as JSON's own types."""
+def write_circuit(circuit: Any) -> str:
+    """Return a circuit as the inside of a JSON object."""
     writer = _CircuitWriter()
-    return {
-        "operations": [writer.top(op) for op in circuit.operations],
+    written = [_quick(op) or _json(writer.top(op)) for op in circuit.operations]
+    rest = {
         "measurements": [writer.top(mp) for mp in circuit.measurements],
         "shots": write_shots(circuit.shots),
         "trainable": list(map(int, circuit.trainable_params)),
     }
+    return f'"operations":[{",".join(written)}],{_json(rest)[1:-1]}'
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+
+def _quick(op: Any) -> str | None:
+    """Write a plain gate with plain labels and finite doubles; `None` for others.
+
+    As the slow way does: most gates are such, and there are many.
+    """
+    kind: Any = type(op)
+    controlled = CONTROLLED.get(kind)
+    if controlled is None:
+        return None
+    labels = labels_of(op, controlled=controlled)
+    if not _BARE_LABELS.issuperset(map(type, labels)):
+        return None
+    data = op.data
+    if not data:
+        return f"{_beginning(kind, labels)}]]"
+    if not (DOUBLES.issuperset(map(type, data)) and all(map(math.isfinite, data))):
+        return None
+    return f"{_beginning(kind, labels)}{','.join(map(float.__repr__, data))}]]"
+
+
+@functools.lru_cache(maxsize=4096)
+def _beginning(kind: Any, labels: tuple[int | str, ...]) -> str:
+    return f"{_json([kind.__name__, list(labels)])[:-1]},["
 
 
 def write_shots(shots: Any) -> Any:

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from qelectron_core.errors import FormatError
 from qelectron_core.events import CircuitEventKind, Execution
+from qelectron_core.formats import Written
 from qelectron_core.store import Entry, Kept
 from qelectron_core.values import copy_value, size_of
 
 if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
+
     from qelectron_core.contracts import Executor
     from qelectron_core.runtime.task import Task
 
 #: Size above which the journal does not keep a result; the cache does.
 MOST_VALUE_BYTES: Final = 64 * 1024
+#: Size of a circuit's parameters above which the journal does not keep it.
+MOST_CIRCUIT_BYTES: Final = 256 * 1024
 
 
 class Note:
@@ -40,8 +46,9 @@ class Note:
         self.at = time.time()
         self.execution = execution
         self.value = value if size_of(value) <= MOST_VALUE_BYTES else None
-        self.circuit = task.circuit if with_circuit else None
-        # Not the task: it would keep circuits and futures alive until it is written.
+        # As text, and not the task: the many small objects that circuits are made of
+        # would live until it is written, and Python's collector look at them each time.
+        self.circuit = _written(task.circuit) if with_circuit else None
         self.task = (
             task.batch.call_id,
             task.index,
@@ -50,6 +57,12 @@ class Note:
             len(task.earlier) + 1,
             task.circuit.shots.total_shots,
         )
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """The `place` of its line of the journal."""
+        call_id, index, *_, attempt, _shots = self.task
+        return call_id, index, attempt
 
     def entry(self) -> Entry:
         """Return it as a line of the journal."""
@@ -85,6 +98,17 @@ def _ended(begun: Entry, execution: Execution, value: Any) -> Entry:
     )
 
 
+def _written(circuit: QuantumScript) -> Written | None:
+    """Return a circuit as text, unless it is too large or cannot be written."""
+    values = (value for op in circuit.operations for value in op.data)
+    if sum(getattr(value, "nbytes", 8) for value in values) > MOST_CIRCUIT_BYTES:
+        return None
+    try:
+        return Written(circuit)
+    except FormatError:
+        return None
+
+
 def ended_line(task: Task, value: Any, execution: Execution) -> Entry:
     """Return the line of the journal that tells that a circuit has its result."""
     return Note("completed", task, execution, value, with_circuit=False).entry()
@@ -114,9 +138,10 @@ def kept_of(task: Task, value: Any, execution: Execution) -> Kept | None:
 
 def entries_of(notes: Iterable[Note]) -> list[Entry]:
     """Return lines of the journal, one for each attempt that is spoken of."""
-    last: dict[tuple[str, int, int], Entry] = {}
+    last: dict[tuple[str, int, int], Note] = {}
     for note in notes:
-        entry = note.entry()
-        earlier = last.get(entry.place)
-        last[entry.place] = entry if earlier is None else entry.after(earlier)
-    return list(last.values())
+        earlier = last.get(note.place)
+        if earlier is not None and note.circuit is None:
+            note.circuit = earlier.circuit
+        last[note.place] = note
+    return [note.entry() for note in last.values()]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -13,8 +12,6 @@ from qelectron_core.store import Call, Entry
 from qelectron_sqlite.owners import Owner
 from qelectron_sqlite.rows import Row, body_row, call_row, entry_row
 
-#: Pause between two circuits that are written down, in seconds.
-PAUSE_S: Final = 2e-5
 _ADD_CALL: Final = """
     INSERT INTO calls
         (id, name, executors, circuits, at, process, born, versions, output)
@@ -72,7 +69,7 @@ class Lines:
 def prepare(calls: Sequence[Call], entries: Sequence[Entry], owner: Owner) -> Lines:
     """Write calls and entries down, as far as that is possible."""
     rows = [entry_row(entry) for entry in entries]
-    bodies = [body_row(entry) for entry in _one_by_one(entries)]
+    bodies = [body_row(entry) for entry in entries]
     firsts = {row[0]: row for row in reversed(rows)}
     return Lines(
         calls=[call_row(call, owner) for call in calls],
@@ -85,17 +82,6 @@ def prepare(calls: Sequence[Call], entries: Sequence[Entry], owner: Owner) -> Li
         bodies=[row for row in bodies if row[:2] != (None, None)],
         bare=[row[2:] for row in bodies if row[:2] == (None, None)],
     )
-
-
-def _one_by_one(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Yield entries, and in between let the threads on that the program waits for.
-
-    Writing a circuit down is Python, which runs one thread at a time.
-    """
-    for number, entry in enumerate(entries):
-        if number:
-            time.sleep(PAUSE_S)
-        yield entry
 
 
 def put(connection: sqlite3.Connection, lines: Lines) -> None:
