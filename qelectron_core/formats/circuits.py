@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from qelectron_core.errors import FormatError
@@ -19,13 +20,14 @@ class Written:
 
     __slots__ = ("text",)
 
-    def __init__(self, circuit: QuantumScript) -> None:
+    def __init__(self, circuit: QuantumScript, most_bytes: float = math.inf) -> None:
         """Write a circuit down.
 
         Raises:
-            FormatError: See `dump_circuit`.
+            FormatError: If it cannot be, or its parameters take more than
+                `most_bytes`.
         """
-        self.text = dump_circuit(circuit)
+        self.text = _dumped(circuit, most_bytes)
 
 
 def dump_circuit(circuit: QuantumScript | Written) -> str:
@@ -46,11 +48,14 @@ def dump_circuit(circuit: QuantumScript | Written) -> str:
         >>> load_circuit(dump_circuit(circuit)).operations
         [RX(0.5, wires=['a'])]
     """
+    return circuit.text if isinstance(circuit, Written) else _dumped(circuit)
+
+
+def _dumped(circuit: QuantumScript, most_bytes: float = math.inf) -> str:
     from qelectron_core.formats.writing import write_circuit
 
-    if isinstance(circuit, Written):
-        return circuit.text
-    return f'{{"format":"{_WHAT} {_VERSION}",{write_circuit(circuit)}}}'
+    content = write_circuit(circuit, most_bytes)
+    return f'{{"format":"{_WHAT} {_VERSION}",{content}}}'
 
 
 def load_circuit(text: str) -> QuantumScript:

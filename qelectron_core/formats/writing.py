@@ -52,9 +52,13 @@ def labels_of(op: Any, *, controlled: bool) -> tuple[Any, ...]:
     return found
 
 
-def write_circuit(circuit: Any) -> str:
-    """Return a circuit as the inside of a JSON object."""
-    writer = _CircuitWriter()
+def write_circuit(circuit: Any, most_bytes: float = math.inf) -> str:
+    """Return a circuit as the inside of a JSON object.
+
+    Raises:
+        FormatError: Also if the arrays of its parameters take more than `most_bytes`.
+    """
+    writer = _CircuitWriter(most_bytes)
     written = [_quick(op) or _json(writer.top(op)) for op in circuit.operations]
     rest = {
         "measurements": [writer.top(mp) for mp in circuit.measurements],
@@ -77,19 +81,20 @@ def _quick(op: Any) -> str | None:
     controlled = CONTROLLED.get(kind)
     if controlled is None:
         return None
-    labels = labels_of(op, controlled=controlled)
+    beginning = _beginning(kind, *labels_of(op, controlled=controlled))
+    try:
+        numbers = ",".join(map(float.__repr__, op.data))
+    except TypeError:  # of what is no double
+        return None
+    if beginning is None or "n" in numbers:  # nan, inf
+        return None
+    return f"{beginning}{numbers}]]"
+
+
+@functools.lru_cache(maxsize=4096, typed=True)  # or False could stand for 0
+def _beginning(kind: Any, *labels: Any) -> str | None:
     if not _BARE_LABELS.issuperset(map(type, labels)):
         return None
-    data = op.data
-    if not data:
-        return f"{_beginning(kind, labels)}]]"
-    if not (DOUBLES.issuperset(map(type, data)) and all(map(math.isfinite, data))):
-        return None
-    return f"{_beginning(kind, labels)}{','.join(map(float.__repr__, data))}]]"
-
-
-@functools.lru_cache(maxsize=4096)
-def _beginning(kind: Any, labels: tuple[int | str, ...]) -> str:
     return f"{_json([kind.__name__, list(labels)])[:-1]},["
 
 
@@ -103,7 +108,8 @@ def write_shots(shots: Any) -> Any:
 class _CircuitWriter:
     """Writes the parts of one circuit, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: float) -> None:
+        self._room = most_bytes
         self._numbering = Numbering()
         self._kinds: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
             (Wires, self._wires),
@@ -116,6 +122,10 @@ class _CircuitWriter:
 
     def top(self, part: Any) -> Any:
         """Write an operation or a measurement of the circuit."""
+        values = getattr(part, "data", ())
+        self._room -= sum(getattr(value, "nbytes", 8) for value in values)
+        if self._room < 0:
+            raise FormatError("the circuit is too large: its parameters are arrays.")
         try:
             return self._part(part)
         except FormatError as error:
