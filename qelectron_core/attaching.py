@@ -57,7 +57,9 @@ def attach(id: str, *, store: Any = None) -> QFuture:  # as users say
     job = _job_of(id, keeper)
     if job is not None:
         return _attach_job(job, keeper)
-    return _attach_call(_run_of(id, keeper), keeper)
+    # Jobs are read before results: what ends in between is then found twice, not never.
+    jobs = keeper.jobs(id)
+    return _attach_call(_run_of(id, keeper), jobs, keeper)
 
 
 def attach_tasks(tasks: Sequence[Task], id: str) -> None:
@@ -81,11 +83,12 @@ def _attach_tasks(tasks: Sequence[Task], id: str) -> None:
     keeper = tasks[0].keeper
     keeper.flush()
     current, sink = runtime(), Adopted(runtime(), keeper)
+    jobs = keeper.jobs(id)
     runs = keeper.store.runs(call_id=id)
     if runs:
         _require_size(id, runs[0].call.circuits, len(tasks))
-        batch = _follow(id, tasks, keeper)
-        _fill(batch, runs[0], keeper, {task.index: task.route for task in tasks})
+        routes = {task.index: task.route for task in tasks}
+        _fill(_follow(id, tasks), runs[0], jobs, keeper, routes)
         return
     intent = _job_of(id, keeper) or _unknown_job(tasks, id)
     _require_size(id, len(intent.circuits), len(tasks))
@@ -125,9 +128,8 @@ def _unknown_job(tasks: Sequence[Task], handle: str) -> Intent:
     )
 
 
-def _follow(call_id: str, tasks: Sequence[Task], keeper: Keeper) -> Batch:
+def _follow(call_id: str, tasks: Sequence[Task]) -> Batch:
     """Return a batch for the circuits of an earlier call, that feeds these tasks."""
-    del keeper
 
     def hand_over(batch: Batch) -> None:
         for task in tasks:
@@ -140,16 +142,12 @@ def _follow(call_id: str, tasks: Sequence[Task], keeper: Keeper) -> Batch:
 
 def _attach_job(intent: Intent, keeper: Keeper) -> QFuture:
     future = QFuture(intent.job_id)
-    places = {place: n for n, place in enumerate(intent.places)}
-    batch = _batch(future, len(places), list)
-    numbered = attrs.evolve(
-        intent, places=tuple((intent.job_id, n) for n in range(len(places)))
-    )
-    _adopt(numbered, keeper, {intent.job_id: batch})
+    whole = _batch(future, len(intent.circuits), list)
+    adopt(_ours(intent, keeper), _route_of(intent), runtime(), keeper, whole=whole)
     return future
 
 
-def _attach_call(run: Run, keeper: Keeper) -> QFuture:
+def _attach_call(run: Run, jobs: Sequence[Intent], keeper: Keeper) -> QFuture:
     description = run.call.output
     if description is None:
         message = (
@@ -160,7 +158,7 @@ def _attach_call(run: Run, keeper: Keeper) -> QFuture:
         raise ConfigError(message)
     future = QFuture(run.id)
     finish = partial(_finish, description=description)
-    _fill(_batch(future, run.call.circuits, finish), run, keeper, {})
+    _fill(_batch(future, run.call.circuits, finish), run, jobs, keeper, {})
     return future
 
 
@@ -177,14 +175,20 @@ def _batch(future: QFuture, size: int, finish: Callable[[Sequence[Any]], Any]) -
     return batch
 
 
-def _fill(batch: Batch, run: Run, keeper: Keeper, routes: Mapping[int, Route]) -> None:
+def _fill(
+    batch: Batch,
+    run: Run,
+    open_jobs: Sequence[Intent],
+    keeper: Keeper,
+    routes: Mapping[int, Route],
+) -> None:
     """Give a batch what has finished of a call, and wait for jobs at vendors."""
     last = {entry.index: entry for entry in sorted(run.entries, key=lambda e: e.place)}
     jobs = {
-        place[1]: intent
-        for intent in keeper.jobs(run.id)
-        for place in intent.places
-        if place[0] == run.id
+        index: intent
+        for intent in open_jobs
+        for (call_id, index), claim in zip(intent.places, intent.claims, strict=True)
+        if call_id == run.id and not (claim is not None and claim.shots == "pool")
     }
     for index in range(run.call.circuits):
         entry = last.get(index)
@@ -194,22 +198,13 @@ def _fill(batch: Batch, run: Run, keeper: Keeper, routes: Mapping[int, Route]) -
             batch.resolve(index, _lost(run, index, entry), _execution(entry))
     for intent in {intent.job_id: intent for intent in jobs.values()}.values():
         route = next((r for i, r in routes.items() if jobs.get(i) is intent), None)
-        _adopt(intent, keeper, {run.id: batch}, route)
-
-
-def _adopt(
-    intent: Intent,
-    keeper: Keeper,
-    batches: Mapping[str, Batch],
-    route: Route | None = None,
-) -> None:
-    adopt(
-        _ours(intent, keeper),
-        route or _route_of(intent),
-        runtime(),
-        keeper,
-        batches,
-    )
+        adopt(
+            _ours(intent, keeper),
+            route or _route_of(intent),
+            runtime(),
+            keeper,
+            batches={run.id: batch},
+        )
 
 
 def _ours(intent: Intent, keeper: Keeper) -> Intent:
@@ -253,6 +248,7 @@ def _lost(run: Run, index: int, entry: Entry | None) -> ExecutorError:
     if run.state == "running":
         what, then = "is still being run by the process that made the call", "Wait"
     else:
+        # Or it was topping up: its job has only the shots that were missing.
         what, then = "has no result that was kept", "Call the QElectron again"
     return ExecutorError(
         f"circuit {index} of {run.id} {what}. {then}; with cache=True nothing runs "

@@ -87,7 +87,9 @@ class Dispatcher:
             ConfigError: If the executor chosen for a circuit cannot run it.
             SelectorError: If a selector fails.
         """
-        now, call, mode = time.time(), Choices(), policy.mode
+        now, call = time.time(), Choices()
+        live = settings.gradient_method == "backprop"  # bound to tensors of now
+        mode = False if live else policy.mode
         keeper = runtime().keeper(policy.store)
         tasks: list[Task] = []
         try:
@@ -148,8 +150,6 @@ class Dispatcher:
     ) -> Batch:
         """Run circuits as part of a call, wait, and return all about them."""
         batch = Batch(call_id, len(circuits))
-        if settings.gradient_method == "backprop":  # bound to tensors of this moment
-            policy = attrs.evolve(policy, cache=False)
         tasks = self.tasks(circuits, settings, batch, policy)
         try:
             if settings.gradient_method == "backprop" or not install():

@@ -29,9 +29,13 @@ class Adopted:
 
     adopted: Final = True
 
-    def __init__(self, runtime: Runtime, keeper: Keeper) -> None:
+    def __init__(
+        self, runtime: Runtime, keeper: Keeper, whole: Batch | None = None
+    ) -> None:
+        """Take who wants the results of the whole job, by their places in it."""
         self._runtime = runtime
         self._keeper = keeper
+        self._whole = whole
 
     def ended(
         self, task: Task, outcome: Any, execution: Execution, *, last: bool
@@ -46,14 +50,18 @@ class Adopted:
         else:
             self._runtime.report("completed", task, execution, outcome)
         task.resolve(outcome, execution)
+        if self._whole is not None:
+            self._whole.resolve(task.seed.ordinal, outcome, execution)
 
 
-def adopt(
+def adopt(  # noqa: PLR0913  # what waits, where, and for whom
     intent: Intent,
     route: Route,
     runtime: Runtime,
     keeper: Keeper,
+    *,
     batches: Mapping[str, Batch] | None = None,
+    whole: Batch | None = None,
 ) -> None:
     """Wait for a job that the vendor has, or may have, and keep its results.
 
@@ -62,10 +70,12 @@ def adopt(
         route: The way to its executor.
         runtime: Where to wait.
         keeper: Where to keep the results.
-        batches: Who wants the results, by the id of the call.
+        batches: Who wants the results of circuits, by the id of their call.
+        whole: Who wants all of them, by their places in the job.
     """
-    tasks = _tasks(intent, route, Adopted(runtime, keeper), keeper, batches or {})
-    keeper.cache.expect(intent.claims)
+    sink = Adopted(runtime, keeper, whole)
+    tasks = _tasks(intent, route, sink, keeper, batches or {})
+    keeper.cache.expect(tasks)
     _log.warning("%s", _announcement(intent))
     runtime.remote_lane(tasks[0]).adopt(tasks, intent)
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from qelectron_core.errors import UnsettledJobError
 from qelectron_core.events import Execution
 from qelectron_core.recovery import FINAL
 from qelectron_core.runtime import topping
 from qelectron_core.runtime.adoption import adopt
 from qelectron_core.runtime.keeper import Keeper
 from qelectron_core.runtime.keys import Keys
-from qelectron_core.runtime.notes import kept_of
+from qelectron_core.runtime.notes import kept_by, kept_of
 from qelectron_core.runtime.task import Ran, Task, settle
 from qelectron_core.store import Claim, Intent, Kept, Key
 from qelectron_core.values import copy_value
@@ -34,6 +35,21 @@ FIRST_LOOK_S: Final = 0.02
 LONGEST_LOOK_S: Final = 0.5
 
 
+class _Group:
+    """A circuit that is under way, and equal ones that wait for its result."""
+
+    __slots__ = ("followers", "leader")
+
+    def __init__(self, leader: Task) -> None:
+        self.leader = leader
+        self.followers: list[Task] = []
+
+    def is_led_by(self, task: Task) -> bool:
+        """Tell whether a task leads, or is another attempt of the one that does."""
+        leader = self.leader
+        return task.batch is leader.batch and task.index == leader.index
+
+
 class Cache:
     """Runs each of equal circuits once, in this process and among processes.
 
@@ -46,7 +62,7 @@ class Cache:
         self._runtime = runtime
         self._keys = Keys()
         self._lock = threading.Lock()
-        self._followers: dict[Key, list[Task]] = {}
+        self._groups: dict[Key, _Group] = {}
         self._elsewhere: list[Task] = []
         self._looking = False
         self._pause_s = FIRST_LOOK_S
@@ -63,7 +79,9 @@ class Cache:
             self._prepare(task)
         leaders = [task for task in asked if task.claim and self._leads(task)]
         others = [task for task in tasks if task.claim is None]
-        return others + self._sorted(leaders)
+        fresh, away = self._sorted(leaders)
+        self._await(away)
+        return others + fresh
 
     def name(self, task: Task) -> None:
         """Give a circuit the key by which its result is kept."""
@@ -84,18 +102,18 @@ class Cache:
 
     def _leads(self, task: Task) -> bool:
         with self._lock:
-            followers = self._followers.get(task.claim)  # type: ignore[arg-type]
-            if followers is not None:
-                followers.append(task)
+            group = self._groups.get(_claim(task))
+            if group is not None:
+                group.followers.append(task)
                 return False
-            self._followers[task.claim] = []  # type: ignore[index]
+            self._groups[_claim(task)] = _Group(task)
             return True
 
-    def _sorted(self, leaders: Sequence[Task]) -> list[Task]:
-        """Return those of the leaders that are to run; see to the others."""
+    def _sorted(self, leaders: Sequence[Task]) -> tuple[list[Task], list[Task]]:
+        """Return who is to run now, and who is run elsewhere; see to the others."""
         missing = [task for task in leaders if not self._is_kept(task)]
         if not missing:
-            return []
+            return [], []
         jobs: dict[str, tuple[Intent, list[Task]]] = {}
         fresh, away = [], []
         claims = self._keeper.claim([_claim(task) for task in missing])
@@ -108,8 +126,7 @@ class Cache:
                 fresh.append(task)
         for intent, wanting in jobs.values():
             self._adopt(intent, wanting)
-        self._await(away)
-        return fresh
+        return fresh, away
 
     def _is_kept(self, task: Task) -> bool:
         """Serve a circuit from what is kept, if that is enough."""
@@ -148,31 +165,37 @@ class Cache:
         if isinstance(outcome, BaseException):
             self._failed(task, outcome, execution)
             return outcome
-        kept = kept_of(task, outcome, execution)
+        try:
+            return self._succeeded(task, outcome, execution)
+        except Exception as error:  # of results that do not go together, say
+            self._failed(task, error, execution)
+            return error
+
+    def _succeeded(self, task: Task, value: Any, execution: Execution) -> Any:
+        kept = kept_of(task, value, execution)
         if kept is not None:
             self._keeper.keep(kept)
         if task.parts:
-            outcome = topping.put_together(task, outcome)
-        if kept is not None and task.claim is not None:
-            self._lead_to(task, attrs.evolve(kept, value=outcome))
-        return outcome
+            value = topping.put_together(task, value)
+        if task.claim is not None:
+            self._lead_to(task, kept_by(task.claim, task, value, execution))
+        return value
 
     def _lead_to(self, task: Task, kept: Kept) -> None:
         """Give the result of a circuit to those that follow it."""
         followers = self._leave(task)
-        if _tops_up(task):
-            self._keeper.flush()  # others look for its result, not for its claim
-            self._keeper.release([_claim(task)])
-            self._runtime.submit(followers)  # who may want more shots, or fewer
+        if followers is None:
             return
-        for follower in followers:
-            self._serve(follower, kept, led=False)
+        if task.claim != task.key:  # what is kept gives back the claim to its own key
+            self._keeper.flush()  # others look for the result, once the claim is free
+            self._keeper.release([_claim(task)])
+        self._give_all(task, followers, kept)
 
     def _failed(self, task: Task, error: BaseException, execution: Execution) -> None:
-        if task.claim is None:
+        followers = None if task.claim is None else self._leave(task)
+        if followers is None:
             return
-        followers = self._leave(task)
-        self._keeper.release([task.claim])
+        self._keeper.release([_claim(task)])
         cancelled = isinstance(error, CancelledError)
         if cancelled or (_is_adopted(task) and not isinstance(error, FINAL)):
             self._runtime.submit(followers)  # it says nothing about them
@@ -192,24 +215,40 @@ class Cache:
         self._runtime.report("failed", task, shared)
         task.resolve(error, shared)
 
-    def _leave(self, task: Task) -> list[Task]:
+    def _leave(self, task: Task) -> list[Task] | None:
+        """Return those that followed a circuit, if it led; it does no more."""
         with self._lock:
-            return self._followers.pop(_claim(task), [])
+            group = self._groups.get(_claim(task))
+            if group is None:
+                return None
+            if not group.is_led_by(task):
+                group.followers = [one for one in group.followers if one is not task]
+                return None
+            del self._groups[_claim(task)]
+            return group.followers
 
-    def _serve(self, task: Task, kept: Kept, *, led: bool = True) -> None:
+    def _serve(self, task: Task, kept: Kept) -> None:
         """Give a circuit a result that is there, and to all that follow it."""
-        followers = self._leave(task) if led else []
-        if task.batch.start():
-            self._hand_over(task, kept)
-        else:
-            _cancel(task)
-        if _tops_up(task):
-            self._runtime.submit(followers)  # who may want more shots, or fewer
-            return
-        for follower in followers:
-            self._serve(follower, kept, led=False)
+        followers = self._leave(task) or []
+        self._give(task, kept)
+        self._give_all(task, followers, kept)
 
-    def _hand_over(self, task: Task, kept: Kept) -> None:
+    def _give_all(self, task: Task, followers: Sequence[Task], kept: Kept) -> None:
+        pool = self._keeper.pool(kept.key.pool) if followers and _tops_up(task) else ()
+        lacking = []
+        for follower in followers:
+            found = topping.enough(follower, pool) if _tops_up(task) else kept
+            if found is None:
+                lacking.append(follower)
+            else:
+                self._give(follower, found)
+        if lacking:
+            self._runtime.submit(lacking)
+
+    def _give(self, task: Task, kept: Kept) -> None:
+        if not task.batch.start():
+            _cancel(task)
+            return
         self._runtime.loads.remove(task.executor)
         now = time.time()
         execution = Execution(
@@ -231,23 +270,34 @@ class Cache:
 
     def _adopt(self, intent: Intent, wanting: Sequence[Task]) -> None:
         """Wait for a job that another process left, instead of running its circuits."""
-        with self._lock:
-            for task in wanting:
-                self._followers.setdefault(_claim(task), []).insert(0, task)
-        adopt(intent, wanting[0].route, self._runtime, self._keeper)
+        if intent.circuits:
+            adopt(intent, wanting[0].route, self._runtime, self._keeper)
+            return
+        message = (
+            f"{intent.job_id} of {intent.shown} holds this circuit, and its record "
+            "cannot be read. Look for it at the vendor; then `qelectron cancel "
+            f"{intent.job_id} --forget` lets the circuit be run anew."
+        )
+        for task in wanting:
+            settle(task, UnsettledJobError(message), Ran(last=True))
 
-    def expect(self, keys: Iterable[Key | None]) -> None:
-        """Have circuits that are asked for follow those of a job that is waited for."""
+    def expect(self, tasks: Iterable[Task]) -> None:
+        """Let circuits of a job that is waited for lead those that are asked for."""
         with self._lock:
-            for key in keys:
-                if key is not None:
-                    self._followers.setdefault(key, [])
+            for task in tasks:
+                if task.claim is None:
+                    continue
+                group = self._groups.setdefault(task.claim, _Group(task))
+                if not group.is_led_by(task):
+                    group.followers.insert(0, group.leader)
+                    group.leader = task
 
     # --- Circuits that another process runs -------------------------------------------
 
     def _await(self, tasks: Sequence[Task]) -> None:
         if not tasks:
             return
+        _log.info("Waiting for %d circuits that another process runs.", len(tasks))
         with self._lock:
             self._elsewhere += tasks
             self._pause_s = FIRST_LOOK_S
@@ -261,23 +311,22 @@ class Cache:
 
     def _look(self) -> None:
         with self._lock:
-            tasks, self._elsewhere = self._elsewhere, []
+            tasks = list(self._elsewhere)
             self._pause_s = min(LONGEST_LOOK_S, self._pause_s * 1.5)
-        fresh = self._sorted_again(tasks)
-        if fresh:
-            self._runtime.send(fresh)
+        try:
+            fresh, away = self._sorted(tasks)
+        except Exception as error:  # of a plugin; nobody else would tell them
+            fresh, away = [], []
+            for task in tasks:
+                settle(task, error, Ran(last=True))
+        gone = set(tasks).difference(away)
         with self._lock:
+            self._elsewhere = [t for t in self._elsewhere if t not in gone]
             self._looking = bool(self._elsewhere)
+        # Those without a claim were cancelled meanwhile.
+        self._runtime.send([task for task in fresh if task.claim is not None])
         if self._looking:
             self._look_later()
-
-    def _sorted_again(self, tasks: Sequence[Task]) -> list[Task]:
-        with self._lock:
-            pause_s = self._pause_s
-        fresh = self._sorted(tasks)
-        with self._lock:
-            self._pause_s = pause_s  # which waiting on has set back
-        return fresh
 
     # --- The end ----------------------------------------------------------------------
 
@@ -291,16 +340,17 @@ class Cache:
 
     def _dropped(self, wanted: Callable[[Task], bool]) -> list[Task]:
         dropped = []
-        for key, followers in self._followers.items():
-            dropped += [task for task in followers if wanted(task)]
-            self._followers[key] = [task for task in followers if not wanted(task)]
+        for group in self._groups.values():
+            dropped += [task for task in group.followers if wanted(task)]
+            group.followers = [task for task in group.followers if not wanted(task)]
         for task in [task for task in self._elsewhere if wanted(task)]:
             dropped.append(task)
             self._elsewhere.remove(task)
-            heirs = self._followers.pop(_claim(task), [])
-            if heirs:
-                self._elsewhere.append(heirs[0])
-                self._followers[_claim(task)] = heirs[1:]
+            group = self._groups.pop(_claim(task))
+            if group.followers:
+                group.leader = group.followers.pop(0)
+                self._elsewhere.append(group.leader)
+                self._groups[_claim(task)] = group
         return dropped
 
 

@@ -129,12 +129,11 @@ class Keeper:
                 self.flush()
             return
         if not self._wake.is_set():
-            self._wake.set()
-        if self._thread is None:
             self._start()
 
     def _start(self) -> None:
-        with self._lock:
+        with self._lock:  # under which an idle thread decides to end
+            self._wake.set()
             if self._thread is not None or self._closed:
                 return
             self._thread = threading.Thread(
@@ -218,7 +217,9 @@ class Keeper:
         if isinstance(self.store, MemoryStore):
             _log.error("the journal in memory failed: %r", error)
             return
-        self.store = MemoryStore()
+        given_up, self.store = self.store, MemoryStore()
+        with suppress(Exception):  # so that no other process waits for this one
+            given_up.close()
         _log.error(
             "The store failed: %s The run goes on; what it did from now on is kept in "
             "memory, until it ends.",

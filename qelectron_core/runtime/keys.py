@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from qelectron_core.errors import ConfigError, FormatError
+from qelectron_core.errors import FormatError
 from qelectron_core.formats import circuit_digest, executor_digest, pool_of
+from qelectron_core.runtime.task import describe
 from qelectron_core.store import Key
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from qelectron_core.contracts import Executor, Seed
     from qelectron_core.router import Route
     from qelectron_core.runtime.task import Task
+
+#: Circuits of which it is known how often their samples were asked for.
+MOST_ASKED: Final = 100_000
 
 _log: Final = logging.getLogger("qelectron")
 #: Digests are asked for with every circuit, and executors are few.
@@ -38,7 +41,7 @@ class Keys:
     """
 
     def __init__(self) -> None:
-        self._asked: Counter[Key] = Counter()
+        self._asked: dict[Key, int] = {}  # what was asked for longest ago is first
         self._lock = threading.Lock()
 
     def of(self, task: Task) -> Key | None:
@@ -52,6 +55,9 @@ class Keys:
         except FormatError as error:
             _say_once(f"{error} It is run every time.")
             return None
+        except Exception as error:  # of a plugin's cache_key, say
+            _say_once(f"{describe(error)}. So a circuit is run every time.")
+            return None
         return key if key.draw or not key.shots else self._next_draw(key)
 
     def elsewhere(self, task: Task, key: Key) -> Iterator[Key]:
@@ -63,7 +69,7 @@ class Keys:
             try:
                 ready = route.with_own_shots(task.requested)
                 other = self._on(task, route, ready)
-            except (ConfigError, FormatError):
+            except Exception:  # it cannot run this circuit, or not be compared
                 continue
             yield attrs.evolve(other, draw=other.draw or key.draw)
 
@@ -73,9 +79,13 @@ class Keys:
             return None
         try:
             key = self._on(task, task.route, task.circuit)
-        except FormatError:
+        except Exception:
             return None
-        return attrs.evolve(key, draw=key.draw or (task.key.draw if key.shots else ""))
+        if key.draw or not key.shots:
+            return key
+        if key.shots == task.key.shots:
+            return attrs.evolve(key, draw=task.key.draw)
+        return self._next_draw(key)
 
     def _on(self, task: Task, route: Route, circuit: QuantumScript) -> Key:
         assert task.digest is not None
@@ -85,8 +95,10 @@ class Keys:
 
     def _next_draw(self, key: Key) -> Key:
         with self._lock:
-            number = self._asked[key]
-            self._asked[key] += 1
+            number = self._asked.pop(key, 0)
+            self._asked[key] = number + 1
+            if len(self._asked) > MOST_ASKED:
+                del self._asked[next(iter(self._asked))]
         return attrs.evolve(key, draw=str(number))
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from qelectron_core.events import CircuitEventKind, Execution
 from qelectron_core.formats import Written
-from qelectron_core.store import Entry, Kept
+from qelectron_core.store import Entry, Kept, Key
 from qelectron_core.values import copy_value, size_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Note:
         self.kind = kind
         self.at = time.time()
         self.execution = execution
-        self.value = value if size_of(value) <= MOST_VALUE_BYTES else None
+        # A copy: the caller may change the arrays that it gets.
+        small = size_of(value) <= MOST_VALUE_BYTES
+        self.value = copy_value(value) if small else None
         # As text, and not the task: the many small objects that circuits are made of
         # would live until it is written, and Python's collector look at them each time.
         self.circuit = _written(task.circuit) if with_circuit else None
@@ -118,10 +120,13 @@ def shown(executor: Executor) -> str:
 
 def kept_of(task: Task, value: Any, execution: Execution) -> Kept | None:
     """Return the result of a circuit as it is to be kept, if it has a key."""
-    if task.key is None:
-        return None
+    return None if task.key is None else kept_by(task.key, task, value, execution)
+
+
+def kept_by(key: Key, task: Task, value: Any, execution: Execution) -> Kept:
+    """Return the result of a circuit as it is to be found by a key."""
     return Kept(
-        key=task.key,
+        key=key,
         value=copy_value(value),
         shots=execution.shots or 0,
         executor=shown(task.executor),

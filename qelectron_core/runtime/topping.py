@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def is_possible(task: Task) -> bool:
     """Tell whether results of some shots of a circuit make up one of more."""
     sampled = task.circuit.shots.total_shots is not None
-    return sampled and not task.settings.derivatives and is_splittable(task.circuit)
+    if not sampled or task.settings.derivatives or task.circuit.batch_size is not None:
+        return False
+    return is_splittable(task.circuit)
 
 
 def enough(task: Task, pool: Sequence[Kept]) -> Kept | None:

@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from qelectron_core.store import Kept, Key
 from qelectron_sqlite.store import SqliteStore
 
 ROUNDS, WARM_UP = 400, 20
+#: Calls of a loop that ends when its journal is written, and how many loops.
+CALLS, LOOPS = 50, 20
 WEIGHTS = np.random.default_rng(0).uniform(0, 3, (5, 4, 3))
 ENTRIES = (1_000, 10_000, 100_000)
 
@@ -58,14 +61,16 @@ def qnode(function: Callable[..., Any]) -> qml.QNode:
 
 
 def in_turn(
-    functions: Mapping[str, Callable[[Any], Any]], arguments: Iterator[Any]
+    functions: Mapping[str, Callable[[Any], Any]],
+    arguments: Iterator[Any],
+    rounds: int = ROUNDS,
 ) -> dict[str, list[float]]:
     """Return the seconds of many calls of each function, made in turn.
 
     All get the same argument before any gets the next one. Who is first changes.
     """
     names, taken = list(functions), {name: list[float]() for name in functions}
-    for number in range(WARM_UP + ROUNDS):
+    for number in range(WARM_UP + rounds):
         argument = next(arguments)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             start = time.perf_counter()
@@ -119,6 +124,17 @@ def journal(folder: Path, function: Callable[..., Any]) -> None:
     }
     arguments = (WEIGHTS + 1e-3 * number for number in itertools.count())
     show(f"A plain call ({function.__name__})", in_turn(sides, arguments))
+    loops = {name: partial(_loop, side, arguments) for name, side in sides.items()}
+    title = f"{CALLS} plain calls, until the journal is written ({function.__name__})"
+    show(title, in_turn(loops, itertools.repeat(None), LOOPS))
+
+
+def _loop(side: Any, arguments: Iterator[Any], _: None) -> None:
+    """Make calls, and wait for what is written meanwhile, and after them."""
+    for weights in itertools.islice(arguments, CALLS):
+        side(weights)
+    if isinstance(side, ct.QElectron):
+        side.history(limit=1)
 
 
 def hits(folder: Path, function: Callable[..., Any]) -> None:

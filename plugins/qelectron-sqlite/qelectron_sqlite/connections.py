@@ -72,8 +72,8 @@ class Connection:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self.reading() as connection:
-            connection.execute(begin)
             try:
+                connection.execute(begin)  # Ctrl-C may come when it has just begun
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:

@@ -247,12 +247,19 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(message)
 
 
+_STATISTICS: Final = frozenset({"sqlite_stat1", "sqlite_stat4"})
+
+
 def _tables(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
     rows = connection.execute(
         "SELECT name, type || coalesce(sql, '') FROM sqlite_schema"
     )
-    # SQLite keeps the names to itself that begin so; ANALYZE makes such tables.
-    return frozenset(row for row in rows if not row[0].startswith("sqlite_stat"))
+    # What ANALYZE makes; under such a name a trigger would be ours to run.
+    return frozenset(
+        (name, sql)
+        for name, sql in rows
+        if not (name in _STATISTICS and sql.startswith(f"tableCREATE TABLE {name}("))
+    )
 
 
 @functools.cache

@@ -41,6 +41,7 @@ class Session:
         self.writer = Connection(path)
         self.lasting = Connection(path, lasting=True)
         self._used: dict[Key, float] = {}
+        self._using = threading.Lock()
         self._over = threading.Event()
         with self.writer.writing() as connection:
             owners.enrol(connection, self.owner)
@@ -53,11 +54,14 @@ class Session:
 
     def use(self, keys: Iterable[Key]) -> None:
         """Note that results were used; kept with what is written next."""
-        self._used.update(dict.fromkeys(keys, time.time()))
+        used = dict.fromkeys(keys, time.time())
+        with self._using:
+            self._used.update(used)
 
     def take_used(self) -> dict[Key, float]:
         """Return, and forget, which results were used when."""
-        used, self._used = self._used, {}
+        with self._using:
+            used, self._used = self._used, {}
         return used
 
     def beat(self) -> None:
