@@ -90,7 +90,8 @@ class Dispatcher:
         now, call = time.time(), Choices()
         live = settings.gradient_method == "backprop"  # bound to tensors of now
         mode = False if live else policy.mode
-        keeper = runtime().keeper(policy.store)
+        current = runtime()
+        keeper = current.keeper(policy.store)
         tasks: list[Task] = []
         try:
             for index, circuit in enumerate(circuits):
@@ -109,10 +110,10 @@ class Dispatcher:
                     keeper=keeper,
                     cache=mode,
                 )
-                runtime().chosen(route)
+                current.chosen(route)
                 tasks.append(task)
         except BaseException:
-            runtime().forget(tasks)
+            current.forget(tasks)
             raise
         keeper.begin(
             Call(
@@ -167,7 +168,7 @@ class Dispatcher:
         self, task: Task, outcome: Any, execution: Execution, *, last: bool
     ) -> None:
         """Take what became of a circuit: try again, or hand it over."""
-        current = runtime()
+        current = task.keeper.runtime  # of the call; there may be another one by now
         current.loads.remove(task.executor)
         error = outcome if isinstance(outcome, Exception) else None
         if task.route.clusters:
@@ -249,7 +250,7 @@ class Dispatcher:
         )
         if not same:
             again.keeper.cache.rename(again)
-        runtime().chosen(route)
+        again.keeper.runtime.chosen(route)
         return again
 
 

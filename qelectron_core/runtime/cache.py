@@ -55,11 +55,14 @@ class Cache:
 
     The first of them leads; those that are asked for while it is under way follow
     it, and get its result.
+
+    Attributes:
+        runtime: What runs the circuits.
     """
 
     def __init__(self, keeper: Keeper, runtime: Runtime) -> None:
         self._keeper = keeper
-        self._runtime = runtime
+        self.runtime = runtime
         self._keys = Keys()
         self._lock = threading.Lock()
         self._groups: dict[Key, _Group] = {}
@@ -198,21 +201,21 @@ class Cache:
         self._keeper.release([_claim(task)])
         cancelled = isinstance(error, CancelledError)
         if cancelled or (_is_adopted(task) and not isinstance(error, FINAL)):
-            self._runtime.submit(followers)  # it says nothing about them
+            self.runtime.submit(followers)  # it says nothing about them
             return
         for follower in followers:
             self._share(error, execution, follower)
 
     def _share(self, error: BaseException, execution: Execution, task: Task) -> None:
         """End a circuit in the error that an equal one ended in."""
-        self._runtime.loads.remove(task.executor)
+        self.runtime.loads.remove(task.executor)
         shared = attrs.evolve(
             execution,
             executor=task.executor,
             submitted_at=task.submitted_at,
             cached=True,
         )
-        self._runtime.report("failed", task, shared)
+        self.runtime.report("failed", task, shared)
         task.resolve(error, shared)
 
     def _leave(self, task: Task) -> list[Task] | None:
@@ -243,13 +246,13 @@ class Cache:
             else:
                 self._give(follower, found)
         if lacking:
-            self._runtime.submit(lacking)
+            self.runtime.submit(lacking)
 
     def _give(self, task: Task, kept: Kept) -> None:
         if not task.batch.start():
             _cancel(task)
             return
-        self._runtime.loads.remove(task.executor)
+        self.runtime.loads.remove(task.executor)
         now = time.time()
         execution = Execution(
             executor=task.executor,
@@ -263,7 +266,7 @@ class Cache:
             handle=kept.handle,
             cached=True,
         )
-        self._runtime.report("cached", task, execution, kept.value)
+        self.runtime.report("cached", task, execution, kept.value)
         task.resolve(copy_value(kept.value), execution)
 
     # --- Jobs of processes that have ended --------------------------------------------
@@ -271,7 +274,7 @@ class Cache:
     def _adopt(self, intent: Intent, wanting: Sequence[Task]) -> None:
         """Wait for a job that another process left, instead of running its circuits."""
         if intent.circuits:
-            adopt(intent, wanting[0].route, self._runtime, self._keeper)
+            adopt(intent, wanting[0].route, self.runtime, self._keeper)
             return
         message = (
             f"{intent.job_id} of {intent.shown} holds this circuit, and its record "
@@ -306,7 +309,7 @@ class Cache:
             self._look_later()
 
     def _look_later(self) -> None:
-        loop = self._runtime.loop
+        loop = self.runtime.loop
         loop.later(self._pause_s, partial(loop.on_worker, self._look))
 
     def _look(self) -> None:
@@ -324,7 +327,7 @@ class Cache:
             self._elsewhere = [t for t in self._elsewhere if t not in gone]
             self._looking = bool(self._elsewhere)
         # Those without a claim were cancelled meanwhile.
-        self._runtime.send([task for task in fresh if task.claim is not None])
+        self.runtime.send([task for task in fresh if task.claim is not None])
         if self._looking:
             self._look_later()
 

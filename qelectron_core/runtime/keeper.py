@@ -18,6 +18,7 @@ from qelectron_core.store import Call, Claim, Intent, Kept, Key, Store
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.cache import Cache
+    from qelectron_core.runtime.runtime import Runtime
     from qelectron_core.runtime.task import Task
 
 _log: Final = logging.getLogger("qelectron")
@@ -63,6 +64,11 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._is_over = False
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the circuits that it keeps the journal of."""
+        return self.cache.runtime
 
     # --- What it is told --------------------------------------------------------------
 

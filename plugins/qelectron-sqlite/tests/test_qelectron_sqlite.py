@@ -720,3 +720,47 @@ def test_what_is_no_export_is_not_imported(store: SqliteStore, tmp_path: Path) -
     ]:
         with pytest.raises(StoreError, match=match):
             store.import_results(tmp_path / name)
+
+
+def test_a_trigger_under_a_name_of_sqlite_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        hostile = (
+            "CREATE TRIGGER sqlite_stat1 AFTER INSERT ON calls "
+            "BEGIN DELETE FROM results; END"
+        )
+        row = ("trigger", "sqlite_stat1", "calls", 0, hostile)
+        connection.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", row)
+        connection.commit()
+    with pytest.raises(StoreError, match="not trusted: sqlite_stat1"):
+        SqliteStore(path)
+
+
+def test_ctrl_c_while_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite3")
+
+    class Interrupted:
+        """A connection that is interrupted when a transaction has just begun."""
+
+        def __init__(self, connection: sqlite3.Connection) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+        def execute(self, statement: str, *arguments: Any) -> Any:
+            done = self._connection.execute(statement, *arguments)
+            if statement.startswith("BEGIN"):
+                raise KeyboardInterrupt
+            return done
+
+    writer = store._here.writer
+    opened: Any = writer._opened or writer._open()
+    writer._opened = Interrupted(opened)  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        store.claim([Key("a")])
+    writer._opened = opened
+    assert store.claim([Key("a")])[0].kept is None
+    store.close()
