@@ -220,7 +220,7 @@ def _states(store: Any) -> list[str]:
     return [run.state for run in ct.history(store=store)]
 
 
-def test_a_program_that_ended_early_leaves_nothing_running(
+def test_what_shutdown_did_not_wait_for_is_not_said_to_have_ended(
     executor: Obedient, orders: Orders, file: Path
 ) -> None:
     orders.go.clear()
@@ -229,7 +229,7 @@ def test_a_program_that_ended_early_leaves_nothing_running(
     ct.shutdown(timeout_s=0)
     orders.go.set()
     (run,) = ct.history(store=file)
-    assert run.state in ("lost", "cancelled")
+    assert run.state in ("running", "lost", "cancelled")  # its thread goes on
 
 
 def test_a_reused_result_names_the_job_and_costs_no_shots(

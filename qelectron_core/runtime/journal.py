@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qelectron_core.remote import RemoteExecutor
@@ -76,10 +77,13 @@ class RemoteJournal:
         self._keeper.store.ended(job_id, whole)
 
     async def _do(self, write: Callable[..., None], *args: Any) -> None:
+        store = self._keeper.store
         try:
-            if self._keeper.store.instant:
+            if store.instant:
                 write(*args)
             else:
                 await in_thread(write, *args)
         except Exception as error:
-            self._keeper.failed(error)
+            self._keeper.failed(error, store)
+            with suppress(Exception):
+                write(*args)  # to the one in memory, which is there instead

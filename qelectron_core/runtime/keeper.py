@@ -64,6 +64,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._is_over = False
+        self._has_failed = False
 
     @property
     def runtime(self) -> Runtime:
@@ -208,24 +209,26 @@ class Keeper:
         """Call a method of the store; if it fails, of one in memory from then on."""
         if self._is_over:
             return otherwise
-        ask: Callable[..., Any] = getattr(self.store, method)
+        store = self.store
         try:
+            ask: Callable[..., Any] = getattr(store, method)
             return ask(*args, **options)
         except Exception as error:
-            self.failed(error)
+            self.failed(error, store)
         if method == "write":  # so that nothing is lost
             with suppress(Exception):
                 self.store.write(*args)
         return otherwise
 
-    def failed(self, error: Exception) -> None:
-        """Say that the store failed, and go on in memory."""
-        if isinstance(self.store, MemoryStore):
-            _log.error("the journal in memory failed: %r", error)
-            return
-        given_up, self.store = self.store, MemoryStore()
+    def failed(self, error: Exception, store: Store) -> None:
+        """Say once that a store failed, and go on in memory."""
+        with self._lock:
+            if store is not self.store or self._has_failed:
+                return
+            self._has_failed = True
+            self.store = MemoryStore()
         with suppress(Exception):  # so that no other process waits for this one
-            given_up.close()
+            store.close()
         _log.error(
             "The store failed: %s The run goes on; what it did from now on is kept in "
             "memory, until it ends.",
