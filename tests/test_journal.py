@@ -53,6 +53,12 @@ class Obedient(ct.Executor):
         return [np.cos(_angle(circuit)) for circuit in job.circuits]
 
 
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, f"it did not happen within {WAIT_S} s"
+
+
 def _angle(circuit: Any) -> float:
     return float(circuit.get_parameters(trainable_only=False)[0])
 
@@ -381,6 +387,7 @@ def test_a_store_that_fails_in_the_middle_stops_no_run(
     runs = ct.history(store=store)
     assert store.calls <= 4
     if store.calls:
+        _until(lambda: any("store failed" in text for text in said()))
         (told,) = [text for text in said() if "store failed" in text]
         assert "the disk is full" in told
         assert "goes on" in told

@@ -227,13 +227,13 @@ class Keeper:
                 return
             self._has_failed = True
             self.store = MemoryStore()
-        with suppress(Exception):  # so that no other process waits for this one
-            store.close()
         _log.error(
             "The store failed: %s The run goes on; what it did from now on is kept in "
             "memory, until it ends.",
             error,
         )
+        with suppress(Exception):  # so that no other process waits for this one
+            store.close()
 
 
 def _taken(gathered: deque[Any]) -> list[Any]:
