@@ -116,25 +116,30 @@ def show(title: str, taken: Mapping[str, Sequence[float]]) -> None:
 def journal(folder: Path, function: Callable[..., Any]) -> None:
     """Compare plain calls with a journal in a file, in memory, and without one."""
     bare = qnode(function)
+    stores = {"memory": MemoryStore(), "a file": folder / "journal.sqlite3"}
+    kept = {name: ct.qelectron(bare, store=stores[name]) for name in stores}
     sides = {
         "bare QNode": bare,
         "bare QNode, again": bare,  # how far apart equal things are
-        "journal in memory": ct.qelectron(bare, store=MemoryStore()),
-        "journal in a file": ct.qelectron(bare, store=folder / "journal.sqlite3"),
+        **{f"journal in {name}": electron for name, electron in kept.items()},
     }
     arguments = (WEIGHTS + 1e-3 * number for number in itertools.count())
     show(f"A plain call ({function.__name__})", in_turn(sides, arguments))
-    loops = {name: partial(_loop, side, arguments) for name, side in sides.items()}
+    loops = {"bare QNode": partial(_loop, bare, arguments, None)}
+    loops["bare QNode, again"] = loops["bare QNode"]
+    for name, electron in kept.items():
+        loop = partial(_loop, electron, arguments, stores[name])
+        loops[f"journal in {name}"] = loop
     title = f"{CALLS} plain calls, until the journal is written ({function.__name__})"
     show(title, in_turn(loops, itertools.repeat(None), LOOPS))
 
 
-def _loop(side: Any, arguments: Iterator[Any], _: None) -> None:
+def _loop(side: Any, arguments: Iterator[Any], store: Any, _: None) -> None:
     """Make calls, and wait for what is written meanwhile, and after them."""
     for weights in itertools.islice(arguments, CALLS):
         side(weights)
-    if isinstance(side, ct.QElectron):
-        side.history(limit=1)
+    if store is not None:
+        ct.history(limit=1, store=store)  # which first writes what has gathered
 
 
 def hits(folder: Path, function: Callable[..., Any]) -> None:
