@@ -33,8 +33,9 @@ def history(  # noqa: PLR0913  # a filter each
 
     Example:
         >>> import qelectron_core as ct
-        >>> for run in ct.history(state="failed", limit=3):
-        ...     print(run.id, run.call.name, run.duration_s)
+        >>> failed = ct.history(state="failed", limit=3)
+        >>> all(run.state == "failed" for run in failed)
+        True
     """
     keeper = runtime().keeper(store)
     keeper.flush()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ import pytest
 
 import qelectron_core as ct
 from qelectron_core.memory_store import MemoryStore
-from qelectron_core.testing import FakeCloud, Faults
+from qelectron_core.testing import FakeCloud, Faults, virtual_clock
 from qelectron_core.testing.conformance.compare import identical
 
 WAIT_S = 30
-#: Seconds that a job takes: long enough to end a program meanwhile.
-JOB_S = 0.3
+#: Seconds that a job takes; no test waits for them.
+JOB_S = 60.0
 #: Seed with which, of the jobs of a cloud where half of them crash, the first does
 #: and the second does not.
 CRASH_FIRST = 0
@@ -87,14 +88,25 @@ def left(
     fake: FakeCloud, file: Path, *xs: float, **options: Any
 ) -> tuple[str, list[str]]:
     """Begin calls in a program that ends; return the last one's id, and handles."""
-    circuit = on(fake, file, **options)
-    futures = [circuit.run_later(x) for x in xs]
-    polled = threading.Event()
-    while not all(future.handles for future in futures):
-        polled.wait(0.01)
-    handles = [handle for future in futures for handle in future.handles]
-    ct.shutdown(timeout_s=0)
-    return futures[-1].id, handles
+    with virtual_clock() as clock, clock.stopped():  # so that no job ends meanwhile
+        circuit = on(fake, file, **options)
+        futures = [circuit.run_later(x) for x in xs]
+        _until(lambda: all(future.handles for future in futures))
+        return futures[-1].id, [handle for f in futures for handle in f.handles]
+
+
+def _until(condition: Callable[[], Any]) -> None:
+    pause, end = threading.Event(), time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+        pause.wait(0.005)
+
+
+@pytest.fixture
+def later() -> Iterator[None]:
+    """Make the test a later program, in which waiting takes no time."""
+    with virtual_clock():
+        yield
 
 
 # --- Calls that have ended ------------------------------------------------------------
@@ -221,12 +233,12 @@ def test_a_transformed_call_is_attached_to_by_its_program(file: Path) -> None:
 def test_a_transformed_call_at_a_vendor_is_waited_for(file: Path) -> None:
     fake = cloud(latency_s=JOB_S)
     circuit = doubled(on(fake, file))
-    ran = circuit.run_later(0.4)
-    while not ran.handles:
-        threading.Event().wait(0.01)
-    ct.shutdown(timeout_s=0)
-    found = circuit.attach(ran.id, 0.4)
-    assert found.result(WAIT_S) == pytest.approx(np.cos(0.4) + np.cos(0.8))
+    with virtual_clock() as clock, clock.stopped():
+        ran = circuit.run_later(0.4)
+        _until(lambda: ran.handles)
+    with virtual_clock():
+        found = circuit.attach(ran.id, 0.4)
+        assert found.result(WAIT_S) == pytest.approx(np.cos(0.4) + np.cos(0.8))
     assert fake.vendor.submitted == 1
 
 
@@ -264,6 +276,7 @@ def test_a_program_that_ends_leaves_its_job_at_the_vendor(file: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["call", "job", "handle"])
+@pytest.mark.usefixtures("later")
 def test_a_running_job_is_waited_for_and_not_submitted_again(
     by: str, file: Path
 ) -> None:
@@ -279,6 +292,7 @@ def test_a_running_job_is_waited_for_and_not_submitted_again(
     assert found.executions[0].handle == handle
 
 
+@pytest.mark.usefixtures("later")
 def test_once_attached_the_result_is_in_the_journal(file: Path) -> None:
     fake = cloud(latency_s=JOB_S)
     call_id, _ = left(fake, file, 0.4)
@@ -291,18 +305,23 @@ def test_once_attached_the_result_is_in_the_journal(file: Path) -> None:
 
 def test_one_job_of_several_calls_serves_each_of_them(file: Path) -> None:
     fake = cloud(latency_s=JOB_S)
-    call_id, handles = left(fake, file, 0.1, 0.2, 0.3, 0.4)
-    submitted = fake.vendor.submitted
-    assert len(set(handles)) == submitted < 4
-    assert ct.attach(call_id, store=file).result(WAIT_S) == pytest.approx(np.cos(0.4))
-    runs = ct.history(store=file)
-    later = [ct.attach(run.id, store=file).result(WAIT_S) for run in runs]
-    assert sorted(later) == pytest.approx(sorted(np.cos([0.1, 0.2, 0.3, 0.4])))
-    assert fake.vendor.submitted == submitted
+    angles = [0.1, 0.2, 0.3, 0.4]
+    with virtual_clock() as clock, clock.stopped(), ThreadPoolExecutor(1) as thread:
+        mapped = thread.submit(on(fake, file).map, angles)
+        _until(lambda: any(job.handle for job in clock.runtime.keeper(file).jobs()))
+        clock.runtime.shutdown(0)
+        with pytest.raises(CancelledError):
+            mapped.result(WAIT_S)
+    ids = [run.id for run in ct.history(store=file)]
+    with virtual_clock():
+        found = [ct.attach(id, store=file).result(WAIT_S) for id in ids]
+    assert sorted(found) == pytest.approx(sorted(np.cos(angles)))
+    assert fake.vendor.submitted == 1
 
 
 @pytest.mark.parametrize("mode", [True, "top-up"])
 @pytest.mark.parametrize("shots", [None, 50])
+@pytest.mark.usefixtures("later")
 def test_the_same_call_in_the_next_program_takes_its_job_over(
     mode: Any, shots: Any, file: Path
 ) -> None:
@@ -316,6 +335,7 @@ def test_the_same_call_in_the_next_program_takes_its_job_over(
     assert again.executions[0].cached
 
 
+@pytest.mark.usefixtures("later")
 def test_a_call_without_cache_leaves_a_job_for_one_with_it(file: Path) -> None:
     fake = cloud(latency_s=JOB_S)
     left(fake, file, 0.4)
@@ -323,6 +343,7 @@ def test_a_call_without_cache_leaves_a_job_for_one_with_it(file: Path) -> None:
     assert fake.vendor.submitted == 1
 
 
+@pytest.mark.usefixtures("later")
 def test_a_program_that_runs_again_submits_only_what_is_new(file: Path) -> None:
     fake = cloud(latency_s=JOB_S)
     left(fake, file, 0.1, 0.2, cache=True)
@@ -332,6 +353,7 @@ def test_a_program_that_runs_again_submits_only_what_is_new(file: Path) -> None:
     assert fake.vendor.circuits == before + 1
 
 
+@pytest.mark.usefixtures("later")
 def test_a_job_that_the_vendor_forgot_does_not_block_its_circuit(file: Path) -> None:
     fake = cloud(latency_s=JOB_S)
     left(fake, file, 0.4, cache=True)
@@ -343,6 +365,7 @@ def test_a_job_that_the_vendor_forgot_does_not_block_its_circuit(file: Path) -> 
     assert fake.vendor.submitted == 1
 
 
+@pytest.mark.usefixtures("later")
 def test_a_job_that_failed_meanwhile_is_submitted_again_if_it_is_asked_for(
     file: Path,
 ) -> None:
@@ -352,6 +375,7 @@ def test_a_job_that_failed_meanwhile_is_submitted_again_if_it_is_asked_for(
     assert fake.vendor.submitted == 2
 
 
+@pytest.mark.usefixtures("later")
 def test_a_job_that_fails_tells_those_who_attach(file: Path) -> None:
     fake = cloud(latency_s=JOB_S, faults=Faults(crashed=1.0))
     call_id, _ = left(fake, file, 0.4)
@@ -364,9 +388,11 @@ def test_a_job_that_fails_tells_those_who_attach(file: Path) -> None:
 def test_an_attached_future_may_be_dropped(file: Path) -> None:
     fake = cloud(latency_s=JOB_S)
     call_id, _ = left(fake, file, 0.4)
-    found = ct.attach(call_id, store=file)
-    ct.shutdown(timeout_s=0)
+    with virtual_clock() as clock, clock.stopped():
+        found = ct.attach(call_id, store=file)
     with pytest.raises(CancelledError):
         found.result(WAIT_S)
-    assert ct.attach(call_id, store=file).result(WAIT_S) == pytest.approx(np.cos(0.4))
+    with virtual_clock():
+        again = ct.attach(call_id, store=file)
+        assert again.result(WAIT_S) == pytest.approx(np.cos(0.4))
     assert fake.vendor.submitted == 1

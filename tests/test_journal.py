@@ -41,7 +41,7 @@ class Obedient(ct.Executor):
     """Answers the cosine of the first angle, or fails, when it is told to."""
 
     orders: Orders = attrs.field(factory=Orders, repr=False)
-    token: str = attrs.field(default=SECRET, repr=False)
+    token: str = attrs.field(default="", repr=False)
     name: str = "obedient"
 
     def run(self, job: ct.Job) -> Sequence[Any]:
@@ -314,8 +314,8 @@ def test_large_results_are_left_out_but_reused_all_the_same(file: Path) -> None:
 def test_no_secret_is_in_the_file_the_log_or_what_is_shown(
     orders: Orders, file: Path, said: Callable[[], list[str]]
 ) -> None:
-    executor = Obedient(orders, name="shown")
-    fake = SecretCloud(name="journal-secret", latency_s=0.2)
+    executor = Obedient(orders, token=SECRET, name="shown")
+    fake = SecretCloud(name="journal-secret", latency_s=60, token=SECRET)
     on(executor, file, cache=True).map([0.1, 0.2])
     orders.failures = 1
     with pytest.raises(RuntimeError) as caught:
@@ -339,7 +339,7 @@ def test_no_secret_is_in_the_file_the_log_or_what_is_shown(
 
 @attrs.frozen(kw_only=True)
 class SecretCloud(FakeCloud):
-    token: str = attrs.field(default=SECRET, repr=False)
+    token: str = attrs.field(default="", repr=False)
 
 
 def _bytes(file: Path) -> bytes:

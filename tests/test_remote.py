@@ -543,7 +543,8 @@ def test_intent_is_written_before_a_submit_and_the_handle_after() -> None:
 
     def spy_intend(intent: ct.Intent) -> None:
         log.append(("intend", intent.job_id))
-        assert [c.num_params for c in intent.circuits] == [1]
+        (one,) = intent.circuits
+        assert one.get_parameters(trainable_only=False) == [0.1]
         intend(intent)
 
     def spy_submitted(job_id: str, handle: str) -> None:

@@ -188,8 +188,10 @@ class Rounds:
         numbers = _numbers(number, number + 1)
         numbers += self._random.sample(old, min(NEW, len(old)))
         alive: list[tuple[float, int]] = []
+        alike = str(self._random.random())
         for which in range(PROCESSES):
-            seed = f"{self._random.random()}/{which}"
+            # Half of them run alike, so that they want the same at the same time.
+            seed = alike if which % 2 else str(self._random.random())
             pid = fork(partial(self._program.run, numbers, seed))
             alive.append((start + self._random.uniform(0, LIFE_S), pid))
         for moment, pid in sorted(alive):
