@@ -242,6 +242,26 @@ def test_a_value_without_its_derivative_is_no_answer_to_both(
     assert tally.runs == 2
 
 
+@pytest.mark.parametrize("method", ["parameter-shift", "adjoint"])
+def test_a_derivative_by_one_parameter_is_none_by_another(
+    method: str, executor: Counting, store: Any
+) -> None:
+    @ct.qelectron(executors=executor, cache=True, store=store)
+    @qml.qnode(qml.device("default.qubit", wires=1), diff_method=method)
+    def circuit(x: Any, y: Any) -> Any:
+        qml.RX(x, wires=0)
+        qml.RY(y, wires=0)
+        return qml.expval(qml.Z(0))
+
+    def derivative(by: str) -> float:
+        x = qml.numpy.array(0.3, requires_grad=by == "x")
+        y = qml.numpy.array(0.8, requires_grad=by == "y")
+        return float(qml.grad(circuit)(x, y))
+
+    assert derivative("x") == pytest.approx(-np.sin(0.3) * np.cos(0.8))
+    assert derivative("y") == pytest.approx(-np.cos(0.3) * np.sin(0.8))
+
+
 def test_backpropagation_runs_always(
     executor: Counting, tally: Tally, store: Any
 ) -> None:

@@ -166,7 +166,10 @@ class RemoteJob:
             self.end([error] * self.ran.size)
             return None
         except Exception as error:
-            self.end([self._no_answer("status()", error)] * self.ran.size)
+            failure = self._no_answer("status()", error)
+            if not self._is_open(failure):  # before anybody asks for its circuits
+                await self.journal.ended(self.ran.job_id)
+            self.end([failure] * self.ran.size)
             return None
         self._misses = 0
         return self._act_on(status)

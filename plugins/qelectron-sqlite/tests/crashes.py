@@ -36,6 +36,11 @@ NEW: Final = 24
 #: Most seconds that a process lives in a round.
 LIFE_S: Final = 2.0
 
+_WANTING: Final = """
+    SELECT count(*) FROM job_circuits WHERE NOT EXISTS
+        (SELECT 1 FROM results WHERE pool = json_extract(key, '$[0]'))
+"""
+
 
 # --- The programs ---------------------------------------------------------------------
 
@@ -181,6 +186,7 @@ class Rounds:
             "submitted in the end": submits[2].total() - submits[1].total(),
             "complaints": _lines(self._program.folder / "complaints"),
             "jobs": len(self._open_jobs()),
+            "wanting": self._wanting(),
         }
 
     def _play(self, number: int) -> None:
@@ -214,6 +220,12 @@ class Rounds:
     def _open_jobs(self) -> list[tuple[str, str | None]]:
         with self._copy() as connection:
             return connection.execute("SELECT id, handle FROM jobs").fetchall()
+
+    def _wanting(self) -> int:
+        """Return how many circuits of jobs in the file have no result there."""
+        with self._copy() as connection:
+            (count,) = connection.execute(_WANTING).fetchone()
+        return int(count)
 
     @contextmanager
     def _copy(self) -> Iterator[sqlite3.Connection]:

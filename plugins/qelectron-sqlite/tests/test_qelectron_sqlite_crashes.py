@@ -56,7 +56,7 @@ def test_programs_killed_at_random_moments_lose_nothing_and_submit_nothing_twice
     assert came["run again"] == []
     assert came["told"] == came["submitted"] == came["circuits"]
     assert came["submitted in the end"] == 0
-    assert came["jobs"] == 0, "of none is anything left to do"
+    assert came["wanting"] == 0, "a job that is still there has nothing left to give"
 
 
 def test_whoever_comes_after_a_submit_of_unknown_end_is_told_and_submits_nothing(
