@@ -11,8 +11,9 @@ import attrs
 
 from qelectron_core import outputs
 from qelectron_core.contracts import Executor
-from qelectron_core.errors import ConfigError, ExecutorError
+from qelectron_core.errors import ConfigError, ExecutorError, FormatError
 from qelectron_core.events import Execution
+from qelectron_core.formats import circuit_digest
 from qelectron_core.futures import QFuture
 from qelectron_core.ids import new_id
 from qelectron_core.router import Route
@@ -87,11 +88,14 @@ def _attach_tasks(tasks: Sequence[Task], id: str) -> None:
     runs = keeper.store.runs(call_id=id)
     if runs:
         _require_size(id, runs[0].call.circuits, len(tasks))
+        first = {e.index: e.circuit for e in runs[0].entries if e.attempt == 1}
+        _require_same(id, tasks, [first.get(task.index) for task in tasks])
         routes = {task.index: task.route for task in tasks}
         _fill(_follow(id, tasks), runs[0], jobs, keeper, routes)
         return
     intent = _job_of(id, keeper) or _unknown_job(tasks, id)
     _require_size(id, len(intent.circuits), len(tasks))
+    _require_same(id, tasks, intent.circuits)
     for task in tasks:
         current.loads.remove(task.executor)
         task.sink = sink
@@ -106,6 +110,23 @@ def _require_size(id: str, holds: int, wanted: int) -> None:
             "arguments."
         )
         raise ConfigError(message)
+
+
+def _require_same(id: str, tasks: Sequence[Task], circuits: Sequence[Any]) -> None:
+    """Refuse circuits that are known not to be those that were begun."""
+    for task, circuit in zip(tasks, circuits, strict=True):
+        if circuit is None:
+            continue
+        try:
+            same = circuit_digest(circuit) == circuit_digest(task.circuit)
+        except FormatError:  # it cannot be told
+            continue
+        if not same:
+            message = (
+                f"{id!r} holds other circuits than this call. Attach to it on the same "
+                "QElectron and with the same arguments."
+            )
+            raise ConfigError(message)
 
 
 def _unknown_job(tasks: Sequence[Task], handle: str) -> Intent:

@@ -144,3 +144,13 @@ def test_a_job_of_an_earlier_program_serves_all_who_ask(tmp_path: Path) -> None:
     again = [circuit.run_later(0.3) for _ in range(3)]
     assert [float(f.result(WAIT_S)) for f in again] == pytest.approx([np.cos(0.3)] * 3)
     assert cloud.vendor.submitted == 1
+
+
+def test_attach_with_other_arguments_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("qelectron_sqlite")
+    circuit = on("Simulator").update(store=tmp_path / "store.sqlite3")
+    ran = circuit.run_later(0.3)
+    value = ran.result(WAIT_S)
+    assert circuit.attach(ran.id, 0.3).result(WAIT_S) == value
+    with pytest.raises(ct.ConfigError, match="holds other circuits than this call"):
+        circuit.attach(ran.id, 0.4)

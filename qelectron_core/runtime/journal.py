@@ -73,7 +73,7 @@ class RemoteJournal:
             self._keeper.store.durable
         ):  # or a crash could leave it neither here nor there
             lines = [ended_line(*result) for result in results]
-            self._keeper.store.write((), lines, whole)
+            self._keeper.store.write((), lines)
         self._keeper.store.ended(job_id, whole)
 
     async def _do(self, write: Callable[..., None], *args: Any) -> None:
