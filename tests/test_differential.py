@@ -130,6 +130,15 @@ def test_every_analytic_measurement_in_every_interface(
     compare(make_qnode(ANALYTIC[name]), argument(interface))
 
 
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+@pytest.mark.parametrize("name", ANALYTIC)
+def test_a_map_over_different_numbers(name: str, device: str) -> None:
+    """What runs as one circuit comes back as from circuits of its own."""
+    qnode = make_qnode(ANALYTIC[name], device=device)
+    xs = [0.1, 0.2, 0.3]
+    same(ct.qelectron(qnode).map(xs), [qnode(x) for x in xs])
+
+
 @pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize("shots", SHOTS.values(), ids=SHOTS)
 @pytest.mark.parametrize("name", SAMPLED)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pennylane as qml
+from pennylane.ops.op_math import SProd, Sum
 from pennylane.ops.qubit.attributes import supports_broadcasting
 from pennylane.tape import QuantumScript
 
@@ -131,10 +132,20 @@ def _item(values: Any, index: int) -> Any:
     return item.copy() if isinstance(item, np.ndarray) else item
 
 
+def needs_model(circuit: QuantumScript) -> bool:
+    """Tell whether only a single run shows the type of a result.
+
+    PennyLane adds up a sum of observables in several ways, some of which return an
+    array without dimensions and others a number.
+    """
+    return any(isinstance(mp.obs, (Sum, SProd)) for mp in circuit.measurements)
+
+
 def in_type_of(models: Sequence[Any], result: Any) -> Any:
     """Return a result of a fused run in the type that a single run returns.
 
-    Some devices return Python's numbers; taken out of an array they are NumPy's.
+    Some devices return Python's numbers, or arrays without dimensions; taken out of
+    an array they are NumPy's numbers.
 
     Args:
         models: Results of single runs of the same structure; may be empty.
@@ -145,4 +156,7 @@ def in_type_of(models: Sequence[Any], result: Any) -> Any:
     if isinstance(result, tuple) and isinstance(models[0], tuple):
         pairs = zip(models[0], result, strict=True)
         return tuple(in_type_of([model], part) for model, part in pairs)
-    return float(result) if type(models[0]) is float else result
+    if type(models[0]) is float:
+        return float(result)
+    is_array = type(models[0]) is np.ndarray and models[0].ndim == 0
+    return np.asarray(result) if is_array else result

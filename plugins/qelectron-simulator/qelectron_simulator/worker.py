@@ -64,11 +64,12 @@ class Worker:
         structure: Hashable | None,
     ) -> list[Result | Exception]:
         """Run circuits of equal structure, as one where that saves work."""
-        alone = 0 if self._name in _BROADCASTING else 1
+        expands = self._name not in _BROADCASTING
+        alone = 1 if expands or fusion.needs_model(group[0][0]) else 0
         done = [self._try(*pair, settings, structure) for pair in group[:alone]]
         rest = group[alone:]
         # A device that expands arrays gains only what preparing circuits costs.
-        if len(rest) > 1 and not (alone and (structure, settings) in self._ready):
+        if len(rest) > 1 and not (expands and (structure, settings) in self._ready):
             fused = self._run_fused([circuit for circuit, _ in rest], settings)
             if fused is not None:
                 return done + [fusion.in_type_of(done, result) for result in fused]
