@@ -53,6 +53,9 @@ def attach(id: str, *, store: Any = None) -> QFuture:  # as users say
         ConfigError: If nothing is known by this id, or only the program that made
             the call knows how to put its results together.
     """
+    if not isinstance(id, str):
+        message = f"id={id!r} is no id. Expected that of a call or a job, a string."
+        raise ConfigError(message)
     keeper = runtime().keeper(store)
     keeper.flush()
     job = _job_of(id, keeper)
@@ -143,7 +146,7 @@ def _unknown_job(tasks: Sequence[Task], handle: str) -> Intent:
         job_id=new_id("job"),
         executor=executors.pop(),
         circuits=tuple(task.circuit for task in tasks),
-        places=tuple((task.batch.call_id, task.index) for task in tasks),
+        places=(),
         at=time.time(),
         handle=handle,
     )
@@ -154,9 +157,18 @@ def _follow(call_id: str, tasks: Sequence[Task]) -> Batch:
 
     def hand_over(batch: Batch) -> None:
         for task in tasks:
-            runtime().loads.remove(task.executor)
+            current = task.keeper.runtime
+            current.loads.remove(task.executor)
             task.batch.start()
-            task.resolve(batch.results[task.index], batch.executions[task.index])
+            value, execution = batch.results[task.index], batch.executions[task.index]
+            failed = isinstance(value, BaseException)
+            current.report(
+                "failed" if failed else "cached",
+                task,
+                attrs.evolve(execution, cost_usd=None, cached=True),
+                None if failed else value,
+            )
+            task.resolve(value, execution)
 
     return Batch(call_id, len(tasks), hand_over)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
+from qelectron_core.errors import ConfigError
 from qelectron_core.runtime import runtime
 from qelectron_core.store import Run, RunState
 
@@ -31,12 +32,21 @@ def history(  # noqa: PLR0913  # a filter each
         limit: At most so many; `None` for all.
         store: Where to look; see `qelectron`.
 
+    Raises:
+        ConfigError: If there is no such state, or `since` is no number.
+
     Example:
         >>> import qelectron_core as ct
         >>> failed = ct.history(state="failed", limit=3)
         >>> all(run.state == "failed" for run in failed)
         True
     """
+    if state is not None and state not in get_args(RunState):
+        known = ", ".join(map(repr, get_args(RunState)))
+        raise ConfigError(f"state={state!r} is unknown. Expected one of {known}.")
+    if since is not None and not isinstance(since, (int, float)):
+        message = f"since={since!r} is no time. Expected seconds since the epoch."
+        raise ConfigError(message)
     keeper = runtime().keeper(store)
     keeper.flush()
     runs = keeper.store.runs(

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
 from typing import Any
 
@@ -746,3 +746,37 @@ def test_a_registered_executor_is_found_in_a_new_process() -> None:
         [sys.executable, "-c", code, text], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["Echo(value=0.5)", "False"]
+
+
+PROGRAM = """
+import attrs
+import qelectron_core as ct
+from qelectron_core.formats import dump_executor, load_executor
+
+@attrs.frozen
+class Acme(ct.Executor):
+    size: int = 1
+
+if __name__ == "__main__":
+    text = dump_executor(Acme(2))
+    assert load_executor(text) == Acme(2)
+    print(text)
+"""
+
+
+def test_an_executor_of_a_program_is_found_where_that_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by `qelectron attach --import acme_lab`, for a class of `acme_lab.py`."""
+    (tmp_path / "acme_lab.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "acme_lab.py")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with pytest.raises(FormatError, match="import the module that defines it"):
+        load_executor(done.stdout)
+    monkeypatch.syspath_prepend(tmp_path)
+    lab = import_module("acme_lab")
+    assert load_executor(done.stdout) == lab.Acme(2)

@@ -154,3 +154,39 @@ def test_attach_with_other_arguments_is_refused(tmp_path: Path) -> None:
     assert circuit.attach(ran.id, 0.3).result(WAIT_S) == value
     with pytest.raises(ct.ConfigError, match="holds other circuits than this call"):
         circuit.attach(ran.id, 0.4)
+
+
+def test_attaching_to_what_has_ended_is_a_call_that_ends(tmp_path: Path) -> None:
+    pytest.importorskip("qelectron_sqlite")
+    file = tmp_path / "store.sqlite3"
+    cloud = FakeCloud(name=str(tmp_path), price_usd_per_job=0.3)
+    circuit = on(cloud).update(store=file)
+    ran = circuit.run_later(0.3)
+    ran.result(WAIT_S)
+    circuit.attach(ran.id, 0.3).result(WAIT_S)
+    again, first = ct.history(store=file)
+    assert (first.state, first.cost_usd) == ("completed", 0.3)
+    assert (again.state, again.cost_usd) == ("cached", None)
+    handle = ran.executions[0].handle
+    assert handle is not None
+    by_handle = circuit.attach(handle, 0.3)
+    by_handle.result(WAIT_S)
+    assert by_handle.executions[0].cost_usd is None  # it was paid once
+
+
+@pytest.mark.parametrize("id_", [None, 7])
+def test_attach_without_an_id_says_so(id_: Any) -> None:
+    with pytest.raises(ct.ConfigError, match="is no id"):
+        ct.attach(id_)
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"state": "done"}, "state='done' is unknown. Expected one of 'running'"),
+        ({"since": "2h"}, "since='2h' is no time"),
+    ],
+)
+def test_history_refuses_what_would_find_nothing(filters: Any, message: str) -> None:
+    with pytest.raises(ct.ConfigError, match=message):
+        ct.history(**filters)

@@ -203,14 +203,28 @@ def _imported(path: Any) -> type | None:
     Looks into namespaces only: to ask a module for an attribute may import others.
     """
     module, _, qualname = str(path).partition(":")
-    found: Any = sys.modules.get(module)
+    known: Any = sys.modules.get(module)
+    found = sys.modules["__main__"] if module == _program() else known
     for part in qualname.split("."):
         found = vars(found).get(part) if hasattr(found, "__dict__") else None
     return found if isinstance(found, type) and _path(found) == path else None
 
 
 def _path(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
+    module = _program() if kind.__module__ == "__main__" else kind.__module__
+    return f"{module}:{kind.__qualname__}"
+
+
+def _program() -> str:
+    """Return the name by which others import the program that runs.
+
+    `"__main__"` if it has none, as in a notebook.
+    """
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name)
+    return Path(file).stem if file else "__main__"
 
 
 def _package(module: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from qelectron_core.remote import RemoteExecutor
 from qelectron_core.runtime.loop import in_thread
 from qelectron_core.runtime.notes import ended_line, kept_of, shown
-from qelectron_core.runtime.task import Task
+from qelectron_core.runtime.task import Task, places_of
 from qelectron_core.store import Intent
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class RemoteJournal:
             job_id=job_id,
             executor=executor,
             circuits=tuple(task.circuit for task in tasks),
-            places=tuple((task.batch.call_id, task.index) for task in tasks),
+            places=places_of(tasks),
             at=time.time(),
             keys=tuple(task.key for task in tasks),
             claims=tuple(task.claim or task.key for task in tasks),

@@ -23,10 +23,18 @@ from qelectron_core.ids import new_id
 from qelectron_core.remote import Handle, Polling, RemoteExecutor, State, Status
 from qelectron_core.runtime.account import NOT_ACCEPTED, PASSING, Account, call, pause
 from qelectron_core.runtime.lane import checked, make_job
-from qelectron_core.runtime.task import Ran, Task, describe, note_job, recorded
+from qelectron_core.runtime.task import (
+    Ran,
+    Task,
+    describe,
+    note_job,
+    places_of,
+    recorded,
+)
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.remote_lane import RemoteLane
+    from qelectron_core.store import Intent
 
 _log: Final = logging.getLogger("qelectron")
 
@@ -73,7 +81,7 @@ class RemoteJob:
         lane: RemoteLane,
         account: Account,
         tasks: list[Task],
-        known_as: str | None = None,
+        known: Intent | None = None,
     ) -> None:
         """Make a job that is about to be submitted.
 
@@ -81,7 +89,7 @@ class RemoteJob:
             lane: The lane it is in.
             account: Through which the vendor is asked.
             tasks: Its circuits.
-            known_as: Its id, if it was submitted before.
+            known: What is known of it, if it was submitted before.
         """
         self.tasks: list[Task | None] = list(tasks)
         self.handle: Handle | None = None
@@ -90,10 +98,12 @@ class RemoteJob:
         self._account = account
         self._executor: RemoteExecutor = lane.executor
         circuits = [task.circuit for task in tasks]
-        cost = self._executor.cost_usd(circuits)
+        # Its price stands where it was submitted, and nowhere else.
+        elsewhere = known is not None and known.places != places_of(tasks)
+        cost = None if elsewhere else self._executor.cost_usd(circuits)
         self.journal = tasks[0].keeper.remote
         self.ran = Ran(
-            known_as or new_id("job"),
+            known.job_id if known else new_id("job"),
             len(tasks),
             cost_usd=None if cost is None else cost / len(tasks),
         )
@@ -101,7 +111,7 @@ class RemoteJob:
         limit = self._executor.timeout_s
         self._deadline = None if limit is None else now + limit
         self._detached = False
-        self._is_adopted = known_as is not None
+        self._is_adopted = known is not None
         self._misses = 0
         self._missing_since = 0.0
         self._unsure = False  # whether the vendor may have accepted it unseen

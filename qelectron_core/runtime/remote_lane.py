@@ -195,8 +195,8 @@ class RemoteLane:
         self._sending += 1
         self.loop.spawn(self._send(job))
 
-    def _new_job(self, tasks: list[Task], known_as: str | None = None) -> RemoteJob:
-        job = RemoteJob(self, self._account, tasks, known_as)
+    def _new_job(self, tasks: list[Task], known: Intent | None = None) -> RemoteJob:
+        job = RemoteJob(self, self._account, tasks, known)
         self._jobs.add(job)
         self._idle.clear()
         return job
@@ -221,7 +221,7 @@ class RemoteLane:
             self._pump()
 
     def _adopt(self, tasks: list[Task], intent: Intent) -> None:
-        job = self._new_job(tasks, intent.job_id)
+        job = self._new_job(tasks, intent)
 
         async def adopt() -> None:
             try:

@@ -97,6 +97,11 @@ class Task:
         self.batch.resolve(self.index, outcome, execution)
 
 
+def places_of(tasks: Sequence[Task]) -> tuple[tuple[str, int], ...]:
+    """Return, per circuit, the id of its call and its position in it."""
+    return tuple((task.batch.call_id, task.index) for task in tasks)
+
+
 class DetachedError(CancelledError):
     """A circuit is let go of, whose job goes on at the vendor."""
 
