@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from qelectron_core.cli.signs import can_show
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
@@ -167,7 +169,7 @@ def _row(console: Console, result: RuleResult) -> Table:
     table.add_column(width=4)
     table.add_column(overflow="fold")
     table.add_row(
-        Text(sign if _can_show(console, sign) else plain, style),
+        Text(sign if can_show(console, sign) else plain, style),
         Text(result.rule.number),
         _sentence(result),
     )
@@ -186,11 +188,3 @@ def _sentence(result: RuleResult) -> Any:
     if result.outcome == "skipped":
         sentence.append(f" ({result.message})", "yellow")
     return sentence
-
-
-def _can_show(console: Console, sign: str) -> bool:
-    try:
-        sign.encode(console.encoding)
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return True

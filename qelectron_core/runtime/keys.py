@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ import attrs
 
 from qelectron_core.errors import FormatError
 from qelectron_core.formats import circuit_digest, executor_digest, pool_of
+from qelectron_core.runtime.saying import say_once
 from qelectron_core.runtime.task import describe
 from qelectron_core.store import Key
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 #: Circuits of which it is known how often their samples were asked for.
 MOST_ASKED: Final = 100_000
 
-_log: Final = logging.getLogger("qelectron")
 #: Digests are asked for with every circuit, and executors are few.
 _digest_of: Final = functools.lru_cache(maxsize=256)(executor_digest)
 
@@ -53,10 +52,10 @@ class Keys:
                 )
             key = self._on(task, task.route, task.circuit)
         except FormatError as error:
-            _say_once(f"{error} It is run every time.")
+            say_once(f"{error} It is run every time.")
             return None
         except Exception as error:  # of a plugin's cache_key, say
-            _say_once(f"{describe(error)}. So a circuit is run every time.")
+            say_once(f"{describe(error)}. So a circuit is run every time.")
             return None
         return key if key.draw or not key.shots else self._next_draw(key)
 
@@ -128,8 +127,3 @@ def _seeded_draw(executor: Executor, seed: Seed) -> str:
     if executor.seed is None or not executor.capabilities.seeded:
         return ""
     return f"seed {seed.entropy}, {seed.ordinal}"
-
-
-@functools.cache
-def _say_once(message: str) -> None:
-    _log.warning("%s", message)

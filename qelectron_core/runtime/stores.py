@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import logging
 import os
 from typing import Any, Final
 
@@ -15,9 +13,8 @@ from qelectron_core.errors import (
 )
 from qelectron_core.memory_store import MemoryStore
 from qelectron_core.registry import registry
+from qelectron_core.runtime.saying import say_once
 from qelectron_core.store import Store
-
-_log: Final = logging.getLogger("qelectron")
 
 #: Path, or name, of the store that is used unless a QElectron names one.
 VARIABLE: Final = "QELECTRON_STORE"
@@ -68,7 +65,7 @@ def open_or_memory(location: Any = None) -> Store:
     try:
         return open_store(location)
     except QElectronError as error:
-        _say_once(f"{error} The run goes on; until it ends, all is kept in memory.")
+        say_once(f"{error} The run goes on; until it ends, all is kept in memory.")
         return MemoryStore()
 
 
@@ -90,13 +87,8 @@ def _durable() -> Any:
         try:
             maker = registration.resolve()
         except PluginLoadError as error:
-            _say_once(str(error))
+            say_once(str(error))
             continue
         if getattr(maker, "durable", False):
             return maker
     return None
-
-
-@functools.cache
-def _say_once(message: str) -> None:
-    _log.warning("%s", message)

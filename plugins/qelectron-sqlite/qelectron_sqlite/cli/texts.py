@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from qelectron_core.cli.signs import can_show
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -98,23 +100,15 @@ def count(number: int, thing: str) -> str:
 
 def full(console: Console) -> str:
     """Return the sign that fills a bar."""
-    return _FULL[0] if _can_show(console, _FULL[0]) else _FULL[1]
+    return _FULL[0] if can_show(console, _FULL[0]) else _FULL[1]
 
 
 def empty(console: Console) -> str:
     """Return the sign of the part of a bar that is not filled."""
-    return _EMPTY[0] if _can_show(console, _EMPTY[0]) else _EMPTY[1]
+    return _EMPTY[0] if can_show(console, _EMPTY[0]) else _EMPTY[1]
 
 
 def bar(console: Console, share: float, width: int = 20) -> str:
     """Return a bar that is filled to a share between 0 and 1."""
     filled = round(min(1.0, max(0.0, share)) * width)
     return full(console) * filled + empty(console) * (width - filled)
-
-
-def _can_show(console: Console, sign: str) -> bool:
-    try:
-        sign.encode(console.encoding)
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return True
