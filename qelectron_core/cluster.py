@@ -9,7 +9,7 @@ import attrs
 
 from qelectron_core.contracts import Executor, Value
 from qelectron_core.errors import ConfigError
-from qelectron_core.shots import with_shots
+from qelectron_core.shots import with_shots_of
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -160,9 +160,7 @@ def refusal(member: Member, circuit: QuantumScript) -> str | None:
     if isinstance(member, QCluster):
         reasons = [refusal(part, circuit) for part in member.executors]
         return None if None in reasons else reasons[0]
-    if member.shots != "qnode":
-        circuit = with_shots(circuit, member.shots)
-    return member.refuse(circuit)
+    return member.refuse(with_shots_of(member, circuit))
 
 
 def _require_value(executor: Executor) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
@@ -371,6 +371,14 @@ class Executor(Value):
         """The most that one job may hold."""
         return Limits()
 
+    @property
+    def default_shots(self) -> int | None:
+        """Shots of circuits that come without any; `None` leaves them without.
+
+        Counts where neither the QNode nor the option `shots` says how many.
+        """
+        return None
+
     def refuse(self, circuit: QuantumScript) -> str | None:
         """Return why this executor cannot run a circuit, or `None` if it can.
 
@@ -416,6 +424,14 @@ class Executor(Value):
         """
         del circuit
         return False
+
+    def company(self, circuit: QuantumScript) -> Hashable:
+        """Return what circuits must have in common to share a job; by default nothing.
+
+        Those for which it differs are sent as jobs of their own.
+        """
+        del circuit
+        return None
 
     def _beyond_limits(self, circuit: QuantumScript) -> str | None:
         """Return which limit of a job a circuit exceeds by itself, if it does."""

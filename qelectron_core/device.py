@@ -24,7 +24,7 @@ from qelectron_core.dispatcher import USUAL, Counter, Dispatcher
 from qelectron_core.policy import Policy
 from qelectron_core.recording import install
 from qelectron_core.router import make_route
-from qelectron_core.shots import merge, split, with_shots
+from qelectron_core.shots import merge, split, with_shots, with_shots_of
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -77,9 +77,12 @@ class QElectronDevice(Device):
             DEFAULT_EXECUTOR if executors is None else executors
         )
         route = make_route(self.member, device)
-        alike = len({leaf.bound.shots for leaf in route}) == 1
+        alike = len({(e.bound.shots, e.bound.default_shots) for e in route}) == 1
         # Where all agree, shots are set before they are split, and then stay.
         self._shots_of = next(iter(route)) if alike else None
+        self._sets_shots = any(
+            e.bound.shots != "qnode" or e.bound.default_shots is not None for e in route
+        )
         self.dispatcher = Dispatcher(
             route, _entropy(device), own_shots=not alike, name=title
         )
@@ -106,11 +109,11 @@ class QElectronDevice(Device):
         """The executors as they run, adapted to the inner device."""
         return tuple(route.bound for route in self.dispatcher.route)
 
-    @property
-    def uniform_shots(self) -> Any:
-        """Shots that every executor asks for, or `"qnode"` if they do not agree."""
-        wanted = {executor.shots for executor in self.executors}
-        return wanted.pop() if len(wanted) == 1 else "qnode"
+    def with_own_shots(self, circuit: QuantumScript) -> QuantumScript:
+        """Return a circuit with the shots that the executors ask for, if they agree."""
+        if self._shots_of is None:
+            return circuit
+        return with_shots_of(self._shots_of.bound, circuit)
 
     def supports_derivatives(
         self,
@@ -184,7 +187,7 @@ class QElectronDevice(Device):
         """
         if self.inner.wires is not None and any(map(_measures_all_wires, circuits)):
             circuits = [_with_named_wires(c, self.inner) for c in circuits]
-        if self._shots_of is not None and self.uniform_shots != "qnode":
+        if self._shots_of is not None and self._sets_shots:
             circuits = [self._shots_of.with_own_shots(c) for c in circuits]
         if not self._expands or not any(map(_may_expand, circuits)):
             return circuits, unmerged

@@ -16,7 +16,6 @@ from qelectron_core.futures import QFuture, cancel_all, gather
 from qelectron_core.later import Later
 from qelectron_core.policy import CacheMode, Policy
 from qelectron_core.recording import install, pennylane_code
-from qelectron_core.shots import with_shots
 
 #: Options of `qelectron`, for the message about a misspelt one.
 OPTIONS = ("executors", "selector", "cache", "store")
@@ -158,9 +157,7 @@ class QElectron(qml.QNode):
 
     def construct(self, args: Any, kwargs: Any) -> Any:
         """Build the circuit of a call, with the shots that the executors ask for."""
-        circuit = super().construct(args, kwargs)
-        shots = self.device.uniform_shots
-        return circuit if shots == "qnode" else with_shots(circuit, shots)
+        return self.device.with_own_shots(super().construct(args, kwargs))
 
     def update(self, **kwargs: Any) -> QElectron:
         """Return a QElectron with other settings; see `qml.QNode.update`.

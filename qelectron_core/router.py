@@ -11,7 +11,7 @@ from qelectron_core.contracts import Executor
 from qelectron_core.errors import ConfigError, QElectronError, SelectorError
 from qelectron_core.registry import registry
 from qelectron_core.runtime import runtime
-from qelectron_core.shots import with_shots
+from qelectron_core.shots import with_shots_of
 
 if TYPE_CHECKING:
     from pennylane.devices import Device
@@ -46,10 +46,9 @@ class Route:
         Raises:
             ConfigError: If that changes the number of results.
         """
-        shots = self.bound.shots
-        if shots == "qnode":
+        changed = with_shots_of(self.bound, circuit)
+        if changed is circuit:
             return circuit
-        changed = with_shots(circuit, shots)
         if _n_results(changed) == _n_results(circuit):
             return changed
         message = (

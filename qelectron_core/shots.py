@@ -11,7 +11,7 @@ from qelectron_core.errors import ConfigError
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-    from qelectron_core.contracts import Result
+    from qelectron_core.contracts import Executor, Result
 
 
 def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:
@@ -20,6 +20,15 @@ def with_shots(circuit: QuantumScript, shots: Any) -> QuantumScript:
 
     wanted = Shots(shots)
     return circuit if circuit.shots == wanted else circuit.copy(shots=wanted)
+
+
+def with_shots_of(executor: Executor, circuit: QuantumScript) -> QuantumScript:
+    """Return the circuit with the shots that an executor would run it with."""
+    if executor.shots != "qnode":
+        return with_shots(circuit, executor.shots)
+    if executor.default_shots is None or circuit.shots:
+        return circuit
+    return with_shots(circuit, executor.default_shots)
 
 
 def parts_of(shots: int, most: int) -> list[int]:

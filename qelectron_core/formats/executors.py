@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -171,20 +173,38 @@ def _executor_class(path: Any, name: Any) -> type:
     found = _imported(path)
     if found is None and isinstance(name, str):
         registration = registry().registrations("executor").get(name)
-        target = _resolve(registration) if registration else None
-        found = target if target is not None and _path(target) == path else None
+        found = _class_beside(_resolve(registration) if registration else None, path)
     if found is None or not (issubclass(found, Executor) and attrs.has(found)):
         message = f"{path!r} is no executor that is known here. Install its plugin"
         raise FormatError(f"{message}, or import the module that defines it.")
     return found
 
 
+def _class_beside(registered: type | None, path: Any) -> type | None:
+    """Return a class by its path: a registered one, or one of its package."""
+    module, _, _ = str(path).partition(":")
+    if registered is None or _package(module) != _package(registered.__module__):
+        return None
+    with suppress(ImportError):
+        importlib.import_module(module)
+    return _imported(path)
+
+
 def _registered_name(kind: type) -> str | None:
-    for name, registration in registry().registrations("executor").items():
-        # A target given by name need not be imported to be compared.
-        target = registration.target
-        if target is kind or target == _path(kind) or _resolve(registration) is kind:
-            return name
+    """Return the name of a class, or of one of its package that it derives from.
+
+    A registered class may make instances of others of its package.
+    """
+    for candidate in kind.__mro__:
+        if _package(candidate.__module__) != _package(kind.__module__):
+            continue
+        for name, registration in registry().registrations("executor").items():
+            # A target given by name need not be imported to be compared.
+            target = registration.target
+            if target is candidate or target == _path(candidate):
+                return name
+            if _resolve(registration) is candidate:
+                return name
     return None
 
 

@@ -43,25 +43,31 @@ class Pending:
         """Take the next job: the circuits at the front that may go together.
 
         They share settings and store, keep their order, and do not exceed the limits of
-        the executor, unless the first one does so by itself.
+        the executor, unless the first one does so by itself. Those that the executor
+        wants in another job stay where they are.
         """
         if not self._tasks:
             return []
         shots, payload = self._room()
         at_most = min(at_most, self._most)
         first = self._tasks.popleft()
-        tasks = [first]
+        company = self._executor.company(first.circuit)
+        tasks, passed_over = [first], []
         shots -= self._shots(first)
         payload -= self._payload(first)
         while self._tasks and len(tasks) < at_most:
             task = self._tasks[0]
             if not _go_together(task, first):
                 break
+            if self._executor.company(task.circuit) != company:
+                passed_over.append(self._tasks.popleft())
+                continue
             shots -= self._shots(task)
             payload -= self._payload(task)
             if shots < 0 or payload < 0:
                 break
             tasks.append(self._tasks.popleft())
+        self._tasks.extendleft(reversed(passed_over))
         return tasks
 
     def __len__(self) -> int:

@@ -85,6 +85,13 @@ class ExecutorKit(Kit):
         """Return the executor, told to keep the shots of each circuit."""
         return attrs.evolve(self.make(), shots="qnode")
 
+    def make_called(self) -> Executor:
+        """Return the executor as QElectrons have it: exact, if it can be."""
+        executor = self.make_plain()
+        if executor.capabilities.exact and executor.default_shots is not None:
+            return attrs.evolve(executor, shots=None)
+        return executor
+
     def bind(self, executor: Executor | None = None) -> Executor:
         """Return an executor, or a new one, as it is adapted to a QNode's device."""
         install()  # PennyLane's queue is not safe from threads as it is

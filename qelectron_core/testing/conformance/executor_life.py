@@ -71,7 +71,7 @@ class LifeRules(ExecutorKit):
     @rule
     def test_e25_works_again_after_with(self) -> None:
         """After a `with` block closed it, it is used again; nothing stays open."""
-        executor = self.make_plain()
+        executor = self.make_called()
         circuit, _ = self._simple(executor)
         with _counting(type(self.bind(executor))) as counts:
             with executor:
@@ -87,7 +87,7 @@ class LifeRules(ExecutorKit):
     @rule
     def test_e26_runs_a_qelectron(self) -> None:
         """A QElectron on it gives what the QNode does: called, in futures, by `map`."""
-        executor = self.make_plain()
+        executor = self.make_called()
         quantum, qnode = self._simple(executor)
         angles = [0.0, math.pi, math.pi, 0.0, math.pi]
         if executor.capabilities.exact:

@@ -111,7 +111,7 @@ class MoreRules(ExecutorKit):
             qml.RX(angles[2], 1)
             return qml.expval(qml.Z(0) @ qml.Z(1))
 
-        executor = self.make_plain()
+        executor = self.make_called()
         differentiated, _ = self.qelectron(
             quantum, executor, wires=2, diff_method=method
         )

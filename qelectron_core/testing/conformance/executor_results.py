@@ -87,7 +87,7 @@ class ResultRules(ExecutorKit):
     @value_rule
     def test_e34_measures_all_wires_of_the_device(self) -> None:
         """A measurement without wires is of all wires of the device, in their order."""
-        executor = self.make_plain()
+        executor = self.make_called()
         declared("computes", executor.capabilities.computes)
         measure = self._measurement_of_all()
 

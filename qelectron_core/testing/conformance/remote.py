@@ -232,7 +232,7 @@ class RemoteExecutorConformance(ExecutorConformance):
     @rule
     def test_r13_is_sent_each_circuit_once(self) -> None:
         """Of 50 circuits of a QElectron each is submitted once, and kept in order."""
-        executor = self.make_plain()
+        executor = self.make_called()
         quantum, qnode = self._simple(executor)
         angles = [math.pi * (number % 3 == 0) for number in range(_MANY)]
         if executor.capabilities.exact:

@@ -1,0 +1,96 @@
+"""Tokens and passwords, held so that they show nowhere."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from qelectron_core.errors import ConfigError
+
+_PREFIX: Final = b"qelectron secret:"
+
+
+class Secret:
+    """A token that `repr`, `str`, pickle and JSON do not show.
+
+    A pickled copy holds a fingerprint instead. In the process that knows the secret it
+    is whole again; in any other one it equals the original, and whoever needs it there
+    must find it there.
+
+    Example:
+        >>> Secret("abc")
+        <secret>
+        >>> Secret("abc") == Secret("abc"), Secret("abc").reveal()
+        (True, 'abc')
+    """
+
+    __slots__ = ("__weakref__", "_fingerprint", "_text")
+
+    def __init__(self, text: str) -> None:
+        """Hide a text."""
+        self._text: str | None = text
+        self._fingerprint = hashlib.sha256(_PREFIX + text.encode()).hexdigest()
+        _known[self._fingerprint] = self
+
+    def reveal(self) -> str:
+        """Return the text.
+
+        Raises:
+            ConfigError: If this process does not know it.
+        """
+        if self._text is None:
+            message = (
+                "a token does not travel to other processes, and this one does not "
+                "know it. Set it here, too: in the environment, or an account file."
+            )
+            raise ConfigError(message)
+        return self._text
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `reveal` returns it in this process."""
+        return self._text is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from other secrets, and does not tell what it is."""
+        return self._fingerprint
+
+    def hide_in(self, text: str) -> str:
+        """Return a text without the secret.
+
+        Example:
+            >>> Secret("abc").hide_in("token abc was refused")
+            'token <secret> was refused'
+        """
+        return text.replace(self._text, repr(self)) if self._text else text
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what they hide."""
+        return isinstance(other, Secret) and other._fingerprint == self._fingerprint
+
+    def __hash__(self) -> int:
+        """Follow what it hides."""
+        return hash(self._fingerprint)
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "<secret>"
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """Travel without the text."""
+        return _restore, (self._fingerprint,)
+
+
+#: Secrets of this process, by fingerprint, as long as anybody holds them.
+_known: Final[WeakValueDictionary[str, Secret]] = WeakValueDictionary()
+
+
+def _restore(fingerprint: str) -> Secret:
+    known = _known.get(fingerprint)
+    if known is not None:
+        return known
+    made = Secret.__new__(Secret)
+    made._text, made._fingerprint = None, fingerprint
+    return made
