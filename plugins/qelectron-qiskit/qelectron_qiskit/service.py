@@ -1,0 +1,270 @@
+"""A connection to IBM Quantum: one service object, its machine, its session."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from qelectron_core import ConfigError, ExecutorError, TransientError
+from qelectron_core.secret import Secret
+from qelectron_qiskit.answers import UNAUTHORIZED, Trouble, translated
+from qelectron_qiskit.compiling import Compiler
+from qelectron_qiskit.http import tame
+from qelectron_qiskit.machines import Facts, near
+from qelectron_qiskit.options import thaw
+
+if TYPE_CHECKING:
+    from qelectron_qiskit.ibm import IBMExecutor
+
+T = TypeVar("T")
+
+#: Jobs whose objects are kept, so that each poll is one request.
+MOST_JOBS: Final = 1000
+#: Name of the plan that has no sessions.
+OPEN_PLAN: Final = "open"
+#: What IBM says of a job for a session that has ended.
+_SESSION_OVER: Final = ("1217", "session has been closed", "session is closed")
+
+
+class Connection:
+    """What all jobs of one executor share; safe to use from several threads."""
+
+    def __init__(self, executor: IBMExecutor) -> None:
+        """Connect when it is first needed."""
+        self._executor = executor
+        self._lock = threading.RLock()
+        self._service: Any = None
+        self._backend: Any = None
+        self._compiler: Compiler | None = None
+        self._facts: Facts | None = None
+        self._mode: Any = None
+        self._session_id: str | None = None
+        self._jobs: OrderedDict[str, Any] = OrderedDict()
+
+    @property
+    def secret(self) -> Secret | None:
+        """The token, if the executor was given one."""
+        return self._executor.ibmqx_token
+
+    @property
+    def compiler(self) -> Compiler:
+        """What compiles for the machine."""
+        with self._lock:
+            if self._compiler is None:
+                executor = self._executor
+                self._compiler = Compiler(
+                    self.backend.target, executor.level, executor.transpiler_seed
+                )
+            return self._compiler
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of the machine."""
+        with self._lock:
+            if self._facts is None:
+                self._facts = Facts.of(self.backend)
+            return self._facts
+
+    @property
+    def service(self) -> Any:
+        """The service object, made once."""
+        with self._lock:
+            if self._service is None:
+                self._service = _connect(self._executor)
+            return self._service
+
+    @property
+    def backend(self) -> Any:
+        """The machine.
+
+        Raises:
+            ConfigError: If the account has no machine of this name; names those near.
+        """
+        with self._lock:
+            if self._backend is None:
+                self._backend = self._find_backend()
+            return self._backend
+
+    def ask(self, request: Callable[[], T], *, submitting: bool = False) -> T:
+        """Make a request; with a new connection, if IBM takes the old one for expired.
+
+        Raises:
+            Exception: What the core understands of what went wrong.
+        """
+        try:
+            try:
+                return request()
+            except Exception as error:
+                if Trouble(error).status not in UNAUTHORIZED:
+                    raise
+                self._renew()
+                return request()
+        except Exception as error:
+            raise translated(error, self.secret, submitting=submitting) from None
+
+    def run(self, pubs: Sequence[Any], shots: int, tag: str) -> str:
+        """Submit PUBs as one job; return its id."""
+        try:
+            return self._run(pubs, shots, tag)
+        except Exception as error:
+            if self._mode is None or not _is_session_over(error):
+                raise
+            self._mode = self._session_id = None  # it had reached its limit
+            return self._run(pubs, shots, tag)
+
+    def job(self, job_id: str) -> Any:
+        """Return the object of a job."""
+        with self._lock:
+            known = self._jobs.get(job_id)
+        return known if known is not None else self._keep(self.service.job(job_id))
+
+    def close(self) -> None:
+        """Close the session; jobs that it holds run to their end."""
+        with self._lock:
+            if self._session_id is not None:
+                self.ask(lambda: self._get_mode().close())
+            self._mode = self._session_id = None
+
+    def _run(self, pubs: Sequence[Any], shots: int, tag: str) -> str:
+        from qiskit.providers.exceptions import QiskitBackendNotFoundError
+        from qiskit_ibm_runtime.executor_sampler import Sampler
+
+        sampler = Sampler(mode=self._get_mode(), options=self._options(tag))
+        try:
+            job = sampler.run(pubs, shots=shots)
+        except QiskitBackendNotFoundError:
+            self._explain_missing()
+            raise
+        return str(self._keep(job).job_id())
+
+    def _options(self, tag: str) -> Any:
+        from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
+
+        options = SamplerOptions(**thaw(self._executor.options))
+        options.environment.job_tags = [*options.environment.job_tags, tag]
+        if self._executor.mode == "job" and self._executor.max_time is not None:
+            options.max_execution_time = self._executor.max_time
+        return options
+
+    def _get_mode(self) -> Any:
+        """Return the machine, or the session or batch that is open on it."""
+        from qiskit_ibm_runtime import Batch, Session
+
+        if self._executor.mode == "job":
+            return self.backend
+        with self._lock:
+            if self._mode is not None:
+                return self._mode
+            kind = Session if self._executor.mode == "session" else Batch
+            if self._session_id is not None:  # of a service that was made anew
+                self._mode = kind.from_id(self._session_id, self.service)
+                return self._mode
+            if kind is Session:
+                self._require_sessions()
+            self._mode = kind(self.backend, max_time=self._executor.max_time)
+            self._session_id = self._mode.session_id
+            return self._mode
+
+    def _require_sessions(self) -> None:
+        """Refuse to ask for a session where IBM has none.
+
+        Raises:
+            ConfigError: If the plan of the instance has no sessions.
+        """
+        crn = self.service.active_instance()
+        for instance in self.service.instances():
+            if instance["crn"] == crn and instance["plan"] == OPEN_PLAN:
+                message = (
+                    f"mode='session' is not to be had: instance {instance['name']!r} "
+                    "is on the open plan, which has no sessions. Use mode='batch' or "
+                    "mode='job', or name another instance=."
+                )
+                raise ConfigError(message)
+
+    def _find_backend(self) -> Any:
+        from qiskit.providers.exceptions import QiskitBackendNotFoundError
+
+        try:
+            return self.service.backend(self._executor.backend)
+        except QiskitBackendNotFoundError:
+            self._explain_missing()
+            raise
+
+    def _explain_missing(self) -> None:
+        """Say why the client finds no machine: it is silent about requests that fail.
+
+        Raises:
+            Exception: What the client raises when it is asked for something else.
+            TransientError: If IBM lists the machine by now, or none at all.
+            ConfigError: If the account has no machine of this name.
+        """
+        name = self._executor.backend
+        self.service.usage()
+        names = [each.name for each in self.service.backends()]
+        if name in names or not names:
+            raise TransientError("IBM did not list its machines")
+        message = f"your account has no machine {name!r}. {near(name, names)}"
+        raise ConfigError(message)
+
+    def _keep(self, job: Any) -> Any:
+        with self._lock:
+            self._jobs[job.job_id()] = job
+            while len(self._jobs) > MOST_JOBS:
+                self._jobs.popitem(last=False)
+        return job
+
+    def _renew(self) -> None:
+        """Forget the service, and all that it made."""
+        with self._lock:
+            self._service = self._backend = self._mode = None
+            self._jobs.clear()
+
+
+def _connect(executor: IBMExecutor) -> Any:
+    """Return a service object.
+
+    Raises:
+        ConfigError: If there is no account to use.
+    """
+    from qiskit_ibm_runtime import QiskitRuntimeService
+    from qiskit_ibm_runtime.accounts import AccountNotFoundError
+
+    secret = executor.ibmqx_token
+    given: Mapping[str, Any] = {
+        "token": secret.reveal() if secret is not None and secret.is_known else None,
+        "instance": executor.instance,
+        "channel": executor.channel,
+        "url": executor.url,
+        "name": executor.account_name,
+    }
+    try:
+        service = QiskitRuntimeService(
+            **{name: value for name, value in given.items() if value is not None}
+        )
+    except AccountNotFoundError:
+        message = (
+            "no account at IBM Quantum. Pass ibmqx_token=, or set QISKIT_IBM_TOKEN, or "
+            "save an account with QiskitRuntimeService.save_account(...)."
+        )
+        raise ConfigError(message) from None
+    tame(service)
+    return service
+
+
+def _is_session_over(error: Exception) -> bool:
+    text = str(error).lower()
+    return any(sign in text for sign in _SESSION_OVER)
+
+
+def require_results(job: Any) -> Any:
+    """Return the results of a job that is done.
+
+    Raises:
+        ExecutorError: If it has none.
+    """
+    results = job.result()
+    if results is None:
+        raise ExecutorError(f"IBM has no results of job {job.job_id()}.")
+    return results
