@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         retry_after_s,
     )
     from qelectron_core.runtime import Load, load, observe, shutdown
+    from qelectron_core.secret import Secret
     from qelectron_core.store import (
         Call,
         Claim,
@@ -116,6 +117,7 @@ _MODULES = {
         "retry_after_s",
     ),
     "runtime": ("Load", "load", "observe", "shutdown"),
+    "secret": ("Secret",),
     "store": (
         "Call",
         "Claim",
@@ -168,6 +170,7 @@ __all__ = [
     "RemoteExecutor",
     "Result",
     "Run",
+    "Secret",
     "Seed",
     "Selector",
     "SelectorError",

@@ -77,6 +77,20 @@ class Gathering(Logged):
 
 
 @attrs.frozen
+class Choosy(Logged):
+    """Wants circuits in one job that agree in the sign of their parameter."""
+
+    most: int | None = None
+
+    @property
+    def limits(self) -> ct.Limits:
+        return ct.Limits(circuits_per_job=self.most)
+
+    def company(self, circuit: Any) -> bool:
+        return bool(circuit.data[0] > 0)
+
+
+@attrs.frozen
 class Answering(Executor):
     """Returns from `run` whatever a function makes of the job."""
 
@@ -147,6 +161,26 @@ def test_a_job_holds_no_more_than_its_limit(log: Log) -> None:
     log.opened.set()
     ct.gather(first, *futures)
     assert log.sizes == [1, 4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("most", "jobs"),
+    [
+        (None, [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]]),
+        (2, [[1.0, 2.0], [-1.0, -2.0], [3.0], [-3.0]]),
+    ],
+)
+def test_circuits_that_want_no_company_of_each_other_are_sent_apart(
+    log: Log, most: int | None, jobs: list[list[float]]
+) -> None:
+    circuit, first = held(Choosy(log, most=most))
+    numbers = [1.0, -1.0, 2.0, -2.0, 3.0, -3.0]
+    futures = [circuit.run_later(number) for number in numbers]
+    log.opened.set()
+    assert ct.gather(futures) == numbers
+    first.result(DEADLINE_S)
+    sent = [[float(c.data[0]) for c in job.circuits] for job in log.jobs]
+    assert sent == [[0.0], *jobs]
 
 
 def test_different_settings_are_not_mixed(log: Log) -> None:

@@ -209,3 +209,57 @@ def test_arrays_of_parameters_are_taken_apart_for_executors_that_cannot(
     }[method]()
     assert np.shape(result) == (size,)
     assert np.allclose(result, np.cos(angles))
+
+
+# --- Shots that an executor runs where nobody says how many ---------------------------
+
+
+@attrs.frozen
+class Counting(ct.Executor):
+    """Answers with the shots that a circuit has come with; -1 if it has none."""
+
+    capabilities = ct.Capabilities(computes=False)
+    own: int | None = 64
+
+    @property
+    def default_shots(self) -> int | None:
+        return self.own
+
+    def run(self, job: ct.Job) -> list[float]:
+        return [float(c.shots.total_shots or -1) for c in job.circuits]
+
+
+def count(executors: Any, shots: Any = None) -> Any:
+    @qml.qnode(qml.device("default.qubit", wires=1), shots=shots)
+    def circuit(x: float) -> Any:
+        qml.RX(x, 0)
+        return qml.expval(qml.Z(0))
+
+    return ct.qelectron(circuit, executors=executors)
+
+
+def test_an_executors_default_shots_count_where_nobody_says_how_many() -> None:
+    assert count(Counting())(0.1) == 64
+    assert count(Counting())(0.1) == count(Counting()).run_later(0.1).result()
+    assert count(Counting()).map([0.1, 0.2]) == [64, 64]
+    assert count(Counting(own=None))(0.1) == -1
+
+
+def test_the_qnodes_shots_and_the_option_come_before_the_default() -> None:
+    assert count(Counting(), shots=7)(0.1) == 7
+    assert count(Counting(shots=9), shots=7)(0.1) == 9
+    assert count(Counting(shots=None))(0.1) == -1
+    assert qml.set_shots(count(Counting()), 5)(0.1) == 5
+
+
+def test_members_of_a_cluster_have_default_shots_of_their_own() -> None:
+    cluster = [Counting(own=3), Counting(own=None), Counting(own=5)]
+    assert count(cluster).map([0.1] * 6) == [3, -1, 5, 3, -1, 5]
+
+
+def test_a_selector_is_told_of_the_circuit_with_its_default_shots() -> None:
+    exact = qml.tape.QuantumScript([], [qml.expval(qml.Z(0))])
+    sampling = attrs.make_class("Sampling", [], bases=(Counting,), frozen=True)
+    sampling.capabilities = ct.Capabilities(exact=False)
+    assert ct.refusal(sampling(), exact) is None
+    assert "takes finite shots only" in str(ct.refusal(sampling(own=None), exact))
