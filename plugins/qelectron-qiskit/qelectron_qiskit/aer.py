@@ -8,15 +8,17 @@ sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
-import attrs
 import numpy as np
 
 from qelectron_core import ExecutorError
 from qelectron_qiskit.compiling import Compiled, Compiler
 from qelectron_qiskit.experiments import Row
+from qelectron_qiskit.noise import Site, Sites, active_qubits
 from qelectron_qiskit.programs import Program
 from qelectron_qiskit.readings import Distribution
 
@@ -59,13 +61,12 @@ def simulator_target(simulator: Any) -> Any:
 class AerMachine:
     """A machine that Aer simulates."""
 
-    def __init__(self, simulator: Any, compiler: Compiler) -> None:
-        """Take a simulator, and what compiles for it."""
-        self._simulator = simulator
+    def __init__(self, sites: Sites, compiler: Compiler) -> None:
+        """Take simulators, and what compiles for the machine."""
+        self.is_noisy = sites.is_noisy
+        self._sites = sites
         self._compiler = compiler
-        noise = simulator.options.noise_model
-        self.is_noisy = noise is not None and not noise.is_ideal()
-        self._misreads = _Misreads.of(noise) if self.is_noisy else _Misreads({})
+        self._ready: WeakKeyDictionary[Compiled, _Ready] = WeakKeyDictionary()
 
     def bits(self, rows: Sequence[Row]) -> list[Any]:
         """Return per row its bits, or the exception that it ended in."""
@@ -87,7 +88,7 @@ class AerMachine:
         for places in groups.values():
             group = [rows[place] for place in places]
             try:
-                results: Iterable[Any] = run(group)
+                results = list(run(group))
             except Exception as error:
                 results = [error] * len(group)
             for place, result in zip(places, results, strict=True):
@@ -95,89 +96,124 @@ class AerMachine:
         return outcomes
 
     def _bits(self, rows: Sequence[Row]) -> Iterable[Any]:
-        program = rows[0].program
-        compiled = self._compiler.compile(program)
-        if program.is_dynamic or not self._is_small(program, compiled):
-            return [self._sampled(compiled, row) for row in rows]
-        wires = tuple(range(len(program.measured)))
+        ready = self._get_ready(rows[0].program)
+        if not ready.is_small:
+            return [ready.sample(row) for row in rows]
+        wires = tuple(range(len(rows[0].program.measured)))
         return [
             Distribution(exact, wires).draw(row.shots or 0, row.seed).bits
-            for exact, row in zip(self._distributions(rows), rows, strict=True)
+            for exact, row in zip(ready.distributions(rows), rows, strict=True)
         ]
 
     def _exact(self, rows: Sequence[Row]) -> Iterable[Any]:
-        program = rows[0].program
-        if not self._is_small(program, self._compiler.compile(program)):
+        ready = self._get_ready(rows[0].program)
+        if not ready.is_small:
             message = (
-                f"exact results of a noisy machine take a density matrix, of at most "
-                f"{MOST_NOISY} qubits. Ask for shots, or use fewer wires."
+                "exact results of a machine with noise take a density matrix, of at "
+                f"most {MOST_NOISY} qubits. Ask for shots, or use fewer wires."
             )
             raise ExecutorError(message)
-        return list(self._distributions(rows))
+        return ready.distributions(rows)
 
     def _states(self, rows: Sequence[Row]) -> Iterable[Any]:
-        program = rows[0].program
+        return self._get_ready(rows[0].program).states(rows)
+
+    def _get_ready(self, program: Program) -> _Ready:
+        """Return a program where it runs; found out once for each."""
         compiled = self._compiler.compile(program)
-        phases = compiled.phases(rows)
-        circuit = compiled.circuit.copy()
-        circuit.global_phase = 0
+        known = self._ready.get(compiled)
+        if known is None:
+            site = self._sites.of(compiled.circuit)
+            known = _Ready(program, compiled, site, self.is_noisy)
+            self._ready[compiled] = known
+        return known
+
+
+class _Ready:
+    """A compiled program, where it runs."""
+
+    def __init__(
+        self, program: Program, compiled: Compiled, site: Site, is_noisy: bool
+    ) -> None:
+        self._program = program
+        self._phases = compiled.phases
+        self._values = compiled.values
+        self._has_params = bool(compiled.columns)
+        self._site = site
+        self._method = "density_matrix" if is_noisy else "statevector"
+        self.is_small = not program.is_dynamic and _is_small(program, site, is_noisy)
+
+    def distributions(self, rows: Sequence[Row]) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities of all bit strings, the first bit leading."""
+        n_bits = len(self._program.measured)
+        circuit, qubits = self._readout
+        misreads = [self._site.misreads.of_qubit(qubit) for qubit in qubits]
+        for saved in self._saved(circuit, rows, 2**n_bits, "probabilities"):
+            # Qiskit counts bits from the last one.
+            tensor = np.asarray(saved).reshape((2,) * n_bits).transpose()
+            yield _misread(tensor, misreads).reshape(-1)
+
+    def states(self, rows: Sequence[Row]) -> Iterator[NDArray[np.complex128]]:
+        """Yield states, shape `(2,) * n_qubits`."""
+        n_qubits = self._program.n_qubits
+        circuit = self._site.circuit.copy()
+        circuit.global_phase = 0  # which Aer forgets, if it is a parameter
         circuit.save_statevector()
-        n_qubits = program.n_qubits
-        # Qiskit counts qubits from the last one.
-        order = tuple(range(n_qubits))[::-1]
-        saved = self._saved(circuit, compiled, rows, 2**n_qubits, "statevector")
-        for state, phase in zip(saved, phases, strict=True):
-            tensor = np.asarray(state).reshape((2,) * n_qubits).transpose(order)
+        saved = self._saved(circuit, rows, 2**n_qubits, "statevector")
+        for state, phase in zip(saved, self._phases(rows), strict=True):
+            tensor = np.asarray(state).reshape((2,) * n_qubits).transpose()
             yield np.exp(1j * phase) * tensor
 
-    def _is_small(self, program: Program, compiled: Compiled) -> bool:
-        if self._simulator.options.method not in _EXACT_METHODS:
-            return False
-        if len(program.measured) > MOST_BITS or not self._misreads.is_complete:
-            return False
-        return not self.is_noisy or _n_active(compiled.circuit) <= MOST_NOISY
+    def sample(self, row: Row) -> NDArray[np.int64]:
+        """Return the bits of one row, as Aer draws them."""
+        circuit = self._site.circuit
+        if self._has_params:
+            circuit = circuit.assign_parameters(self._values([row])[0])
+        seed = row.seed % 2**31
+        result = self._run([circuit], shots=row.shots, memory=True, seed_simulator=seed)
+        memory = [word.replace(" ", "")[::-1] for word in result.get_memory()]
+        letters = np.frombuffer("".join(memory).encode(), dtype=np.uint8)
+        return (letters.reshape(len(memory), -1) - ord("0")).astype(np.int64)
 
-    def _distributions(self, rows: Sequence[Row]) -> Iterator[NDArray[np.float64]]:
-        program = rows[0].program
-        compiled = self._compiler.compile(program)
-        readout = _Readout.of(compiled.circuit, program, self._misreads)
-        size = 2 ** len(program.measured)
-        saved = self._saved(readout.circuit, compiled, rows, size, "probabilities")
-        for probabilities in saved:
-            yield readout.confuse(np.asarray(probabilities))
+    @functools.cached_property
+    def _readout(self) -> tuple[QuantumCircuit, Sequence[int]]:
+        """Return the circuit with probabilities saved, and the qubit of each bit."""
+        measured = self._site.circuit
+        circuit = measured.copy_empty_like()
+        qubits = [0] * len(self._program.measured)
+        for step in measured.data:
+            if step.operation.name == "measure":
+                bit = measured.find_bit(step.clbits[0]).index
+                qubits[bit] = measured.find_bit(step.qubits[0]).index
+            else:
+                circuit.append(step)
+        circuit.save_probabilities(qubits)
+        return circuit, qubits
 
     def _saved(
-        self,
-        circuit: QuantumCircuit,
-        compiled: Compiled,
-        rows: Sequence[Row],
-        size: int,
-        what: str,
+        self, circuit: QuantumCircuit, rows: Sequence[Row], size: int, what: str
     ) -> Iterator[Any]:
         """Yield what a circuit saves, for the parameters of each row."""
-        method = "density_matrix" if self.is_noisy else "statevector"
-        if not compiled.columns:  # all rows are alike
-            result = self._run([circuit], method=method)
+        if not self._has_params:  # all rows are alike
+            result = self._run([circuit], method=self._method)
             for _ in rows:
                 yield result.data(0)[what]
             return
         at_once = max(1, MOST_NUMBERS // size)
         for start in range(0, len(rows), at_once):
             some = rows[start : start + at_once]
-            result = self._run_bound(circuit, compiled.values(some), method=method)
+            result = self._run_bound(circuit, self._values(some))
             for place in range(len(some)):
                 yield result.data(place)[what]
 
-    def _run_bound(
-        self, circuit: QuantumCircuit, values: NDArray[np.float64], **options: Any
-    ) -> Any:
+    def _run_bound(self, circuit: QuantumCircuit, values: NDArray[np.float64]) -> Any:
         """Run a circuit with each row of values for its parameters."""
         if not _is_bound_right(circuit):
             bound = [circuit.assign_parameters(row) for row in values]
-            return self._run(bound, **options)
+            return self._run(bound, method=self._method)
         table = values.T.tolist()
         binds = dict(zip(circuit.parameters, table, strict=True))
-        result = self._run([circuit], parameter_binds=[binds], **options)
+        result = self._run([circuit], parameter_binds=[binds], method=self._method)
         if len(result.results) != len(values):
             message = (
                 f"Aer ran {len(result.results)} circuits instead of {len(values)}."
@@ -186,7 +222,7 @@ class AerMachine:
         return result
 
     def _run(self, circuits: Sequence[QuantumCircuit], **options: Any) -> Any:
-        result = self._simulator.run(list(circuits), **options).result()
+        result = self._site.simulator.run(list(circuits), **options).result()
         if not result.success:
             said = [r.status for r in result.results if not r.success]
             message = (
@@ -195,89 +231,24 @@ class AerMachine:
             raise ExecutorError(message)
         return result
 
-    def _sampled(self, compiled: Compiled, row: Row) -> NDArray[np.int64]:
-        """Return the bits of one row, as Aer draws them."""
-        circuit = compiled.circuit
-        if compiled.columns:
-            circuit = circuit.assign_parameters(compiled.values([row])[0])
-        seed = row.seed % 2**31
-        result = self._run([circuit], shots=row.shots, memory=True, seed_simulator=seed)
-        memory = [word.replace(" ", "")[::-1] for word in result.get_memory()]
-        letters = np.frombuffer("".join(memory).encode(), dtype=np.uint8)
-        return (letters.reshape(len(memory), -1) - ord("0")).astype(np.int64)
+
+def _is_small(program: Program, site: Site, is_noisy: bool) -> bool:
+    """Tell whether the probabilities of all outcomes of a circuit can be computed."""
+    if site.simulator.options.method not in _EXACT_METHODS:
+        return False
+    if len(program.measured) > MOST_BITS or not site.misreads.is_complete:
+        return False
+    return not is_noisy or len(active_qubits(site.circuit)) <= MOST_NOISY
 
 
-@attrs.frozen(eq=False)
-class _Readout:
-    """A circuit that saves probabilities in place of its final measurements.
-
-    Attributes:
-        circuit: The circuit.
-        confusions: Per measured bit the probabilities that it is read as 0 and 1,
-            shape `(2, 2)`, row by what it is; `None` if it is read right.
-    """
-
-    circuit: QuantumCircuit
-    confusions: tuple[Any, ...]
-
-    @classmethod
-    def of(
-        cls, compiled: QuantumCircuit, program: Program, misreads: _Misreads
-    ) -> _Readout:
-        circuit = compiled.copy_empty_like()
-        qubits = [0] * len(program.measured)
-        for step in compiled.data:
-            if step.operation.name == "measure":
-                bit = compiled.find_bit(step.clbits[0]).index
-                qubits[bit] = compiled.find_bit(step.qubits[0]).index
-            else:
-                circuit.append(step)
-        circuit.save_probabilities(qubits)
-        return cls(circuit, tuple(map(misreads.of_qubit, qubits)))
-
-    def confuse(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what is read of bits, the first one most significant."""
-        n_bits = len(self.confusions)
-        tensor = probabilities.reshape((2,) * n_bits).transpose(range(n_bits)[::-1])
-        for axis, confusion in enumerate(self.confusions):
-            if confusion is not None:
-                tensor = np.moveaxis(
-                    np.tensordot(tensor, confusion, (axis, 0)), -1, axis
-                )
-        return tensor.reshape(-1)
-
-
-@attrs.frozen(eq=False)
-class _Misreads:
-    """How a noise model misreads qubits.
-
-    Attributes:
-        by_qubit: The probabilities to read 0 and 1, row by what a qubit is; those of
-            `None` hold for all other qubits.
-        is_complete: Whether this is all that the model says of measurements.
-    """
-
-    by_qubit: Mapping[int | None, NDArray[np.float64]]
-    is_complete: bool = True
-
-    @classmethod
-    def of(cls, noise: Any) -> _Misreads:
-        found: dict[int | None, NDArray[np.float64]] = {}
-        is_complete = True
-        for error in noise.to_dict()["errors"]:
-            if "measure" not in error["operations"]:
-                continue
-            alone = all(len(qubits) == 1 for qubits in error.get("gate_qubits", ()))
-            if error["type"] != "roerror" or not alone:
-                is_complete = False
-                continue
-            for qubit in [q for (q,) in error.get("gate_qubits", ())] or [None]:
-                found[qubit] = np.array(error["probabilities"])
-        return cls(found, is_complete)
-
-    def of_qubit(self, qubit: int) -> NDArray[np.float64] | None:
-        """Return how a qubit is misread; `None` if it is not."""
-        return self.by_qubit.get(qubit, self.by_qubit.get(None))
+def _misread(
+    tensor: NDArray[np.float64], misreads: Sequence[NDArray[np.float64] | None]
+) -> NDArray[np.float64]:
+    """Return what is read of bits, an axis each."""
+    for axis, matrix in enumerate(misreads):
+        if matrix is not None:
+            tensor = np.moveaxis(np.tensordot(tensor, matrix, (axis, 0)), -1, axis)
+    return tensor
 
 
 def _is_bound_right(circuit: QuantumCircuit) -> bool:
@@ -287,9 +258,3 @@ def _is_bound_right(circuit: QuantumCircuit) -> bool:
         for step in circuit.data
         if step.operation.is_parameterized()
     )
-
-
-def _n_active(circuit: QuantumCircuit) -> int:
-    """Return how many qubits a circuit does anything to."""
-    steps = [step for step in circuit.data if step.operation.name != "barrier"]
-    return len({qubit for step in steps for qubit in step.qubits})

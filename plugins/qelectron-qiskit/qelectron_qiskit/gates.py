@@ -65,7 +65,7 @@ class Written:
         kind = type(op)
         direct = DIRECT.get(kind)
         if direct is not None:
-            self.put(direct, op.wires, op.data)
+            self.put(direct, _wires(op), op.data)
         else:
             write = _WRITERS.get(kind) or _writer_of_symbolic(op) or _unitary
             write(self, op)
@@ -282,6 +282,14 @@ def is_native(op: Any) -> bool:
         return True
     by_matrix = op.has_matrix and not op.has_decomposition
     return bool(by_matrix and len(op.wires) <= WIDEST_MATRIX)
+
+
+def _wires(op: Any) -> Sequence[Hashable]:
+    """Return `op.wires`, which controlled operators put together at every call."""
+    if isinstance(op, Controlled):
+        return (*op.control_wires, *op.target_wires)
+    wires: Sequence[Hashable] = op.wires
+    return wires
 
 
 def _matrix(op: Any) -> Any:

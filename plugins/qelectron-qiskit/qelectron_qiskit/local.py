@@ -64,28 +64,35 @@ class LocalExecutor(_HereExecutor):
             return machines.stand_in(self.backend)
         return self.backend
 
+    @property
+    def _is_ideal(self) -> bool:
+        return self._is_aer or machines.is_ideal(self._machine)
+
     def refuse(self, circuit: QuantumScript) -> str | None:
         """Return why a circuit cannot be run here, or `None` if it can."""
         reason = super().refuse(circuit)
         if reason is None and not circuit.shots:
             if self.options:
                 return "exact results were asked for, and `options` are for samples"
-            return refuse_exact(circuit, noisy=not self._is_aer)
+            return refuse_exact(circuit, noisy=not self._is_ideal)
         return reason
 
     def open(self) -> SimulatorBench | SamplerBench:
         """Make what runs circuits, with all that it has compiled."""
         from qelectron_qiskit.aer import AerMachine, simulator_target
         from qelectron_qiskit.compiling import Compiler
+        from qelectron_qiskit.noise import PartsOfMachine, WholeMachine
         from qelectron_qiskit.workbench import SamplerBench, SimulatorBench
 
         backend = machines.load_local(self._machine)
-        target = simulator_target(backend) if self._is_aer else backend.target
+        target = simulator_target(backend) if self._is_ideal else backend.target
         compiler = Compiler(target, self.level, self.transpiler_seed)
         if self.options:
             sample = functools.partial(_sample_as_at_ibm, backend, self.options)
             return SamplerBench(compiler, sample, self._facts.metadata)
-        machine = AerMachine(_simulator(backend), compiler)
+        whole = machines.is_aer(backend)
+        sites = WholeMachine(backend) if whole else PartsOfMachine(backend)
+        machine = AerMachine(sites, compiler)
         return SimulatorBench(machine, self._facts.metadata)
 
 
@@ -104,14 +111,6 @@ class OtherExecutor(_HereExecutor):
         compiler = Compiler(backend.target, self.level, self.transpiler_seed)
         sample = functools.partial(_sample_on, backend)
         return SamplerBench(compiler, sample, self._facts.metadata)
-
-
-def _simulator(backend: Any) -> Any:
-    from qiskit_aer import AerSimulator
-
-    if machines.is_aer(backend):
-        return backend
-    return AerSimulator.from_backend(backend)
 
 
 def _sample_as_at_ibm(

@@ -128,6 +128,17 @@ def is_aer(backend: Any) -> bool:
     )
 
 
+@functools.lru_cache(maxsize=64)
+def is_ideal(machine: Any) -> bool:
+    """Tell whether a machine is Aer's, without noise, and with all qubits connected."""
+    if not isinstance(machine, Given) or not is_aer(machine.backend):
+        return False
+    simulator = machine.backend
+    noise = simulator.options.noise_model
+    quiet = noise is None or noise.is_ideal()
+    return quiet and simulator.coupling_map is None
+
+
 def load_local(backend: Any) -> Any:
     """Return the backend of a name, or what the user made."""
     if isinstance(backend, Given):
