@@ -443,6 +443,17 @@ class Executor(Value):
             return f"it takes {size} bytes, and a job may have {most}"
         return None
 
+    @classmethod
+    def for_demo(cls, *, shots: int, seed: int | None) -> Mapping[str, Executor]:
+        """Return executors, by label, that `qelectron demo` is to show beside others.
+
+        Args:
+            shots: Shots per circuit.
+            seed: Seeds the samples; `None` differs every time.
+        """
+        del shots, seed
+        return {}
+
     def open(self) -> Any:
         """Make what one worker keeps from job to job; closed by `close`."""
         return None

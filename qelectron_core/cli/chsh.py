@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 
 import qelectron_core as ct
 from qelectron_core.contracts import Executor, Job
+from qelectron_core.errors import PluginLoadError
+from qelectron_core.registry import registry
 
 CLASSICAL_BOUND: Final = 2.0
 TSIRELSON_BOUND: Final = 2 * math.sqrt(2)
@@ -115,7 +118,7 @@ class Curve:
 
 
 def members(shots: int, seed: int | None) -> dict[str, Executor]:
-    """Return the executors of the cluster by name; add yours here.
+    """Return the executors of the cluster by name: two, and those of more plugins.
 
     Args:
         shots: Shots per circuit of those that sample.
@@ -123,10 +126,16 @@ def members(shots: int, seed: int | None) -> dict[str, Executor]:
     """
     simulator = ct.executor.Simulator
     mixed = simulator(device="default.mixed")
-    return {
+    found: dict[str, Executor] = {
         "exact": simulator(shots=None),
         "noisy": Noisy(mixed, shots=shots, seed=seed),
     }
+    for registration in registry().registrations("executor").values():
+        with suppress(PluginLoadError):  # which `qelectron plugins` is there to tell
+            kind = registration.resolve()
+            if isinstance(kind, type) and issubclass(kind, Executor):
+                found.update(kind.for_demo(shots=shots, seed=seed))
+    return found
 
 
 def angles(count: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The command `demo`: a Bell test on a cluster of two simulators."""
+"""The command `demo`: a Bell test on a cluster of simulators."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _check_path(_: Any, __: Any, path: Path) -> Path:
     default=1000,
     show_default=True,
     type=click.IntRange(min=2),
-    help="Shots per circuit of the noisy simulator.",
+    help="Shots per circuit of those that sample.",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of the samples; they then repeat."
@@ -78,10 +78,11 @@ def _check_path(_: Any, __: Any, path: Path) -> Path:
 def demo(  # noqa: PLR0913  # one argument per option
     *, count: int, shots: int, seed: int | None, path: Path, no_plot: bool, cache: bool
 ) -> None:
-    """Test Bell's inequality on a cluster of two simulators.
+    """Test Bell's inequality on a cluster of simulators.
 
-    Every correlator is computed twice: exactly, and by a sampled simulator with
-    noise. Both get the CHSH value S over the angle, next to its bounds.
+    Every correlator is computed exactly, by a sampled simulator with noise, and by
+    what else plugins bring: a fake IBM machine, with qelectron-qiskit. All of them get
+    the CHSH value S over the angle, next to its bounds.
     """
     from rich.console import Console
 
