@@ -54,6 +54,8 @@ def simulator_target(simulator: Any) -> Any:
 
     target = Target(num_qubits=None)
     for name in GATES:
+        if name not in simulator.target.operation_names:  # of a method of its own
+            continue
         target.add_instruction(simulator.target.operation_from_name(name), name=name)
     return target
 
@@ -110,7 +112,8 @@ class AerMachine:
         if not ready.is_small:
             message = (
                 "exact results of a machine with noise take a density matrix, of at "
-                f"most {MOST_NOISY} qubits. Ask for shots, or use fewer wires."
+                f"most {MOST_NOISY} qubits and {MOST_BITS} measured wires, of gates "
+                "that Aer applies to one. Ask for shots, or use fewer wires."
             )
             raise ExecutorError(message)
         return ready.distributions(rows)
@@ -137,6 +140,7 @@ class _Ready:
     ) -> None:
         self._program = program
         self._phases = compiled.phases
+        self._places = compiled.places
         self._values = compiled.values
         self._has_params = bool(compiled.columns)
         self._site = site
@@ -161,8 +165,9 @@ class _Ready:
         circuit.save_statevector()
         saved = self._saved(circuit, rows, 2**n_qubits, "statevector")
         for state, phase in zip(saved, self._phases(rows), strict=True):
+            # Qiskit counts qubits from the last one.
             tensor = np.asarray(state).reshape((2,) * n_qubits).transpose()
-            yield np.exp(1j * phase) * tensor
+            yield np.exp(1j * phase) * tensor.transpose(self._places)
 
     def sample(self, row: Row) -> NDArray[np.int64]:
         """Return the bits of one row, as Aer draws them."""
@@ -194,7 +199,7 @@ class _Ready:
         self, circuit: QuantumCircuit, rows: Sequence[Row], size: int, what: str
     ) -> Iterator[Any]:
         """Yield what a circuit saves, for the parameters of each row."""
-        if not self._has_params:  # all rows are alike
+        if not circuit.parameters:  # all rows are alike
             result = self._run([circuit], method=self._method)
             for _ in rows:
                 yield result.data(0)[what]
@@ -202,9 +207,17 @@ class _Ready:
         at_once = max(1, MOST_NUMBERS // size)
         for start in range(0, len(rows), at_once):
             some = rows[start : start + at_once]
-            result = self._run_bound(circuit, self._values(some))
+            result = self._run_bound(circuit, self._values_of(circuit, some))
             for place in range(len(some)):
                 yield result.data(place)[what]
+
+    def _values_of(
+        self, circuit: QuantumCircuit, rows: Sequence[Row]
+    ) -> NDArray[np.float64]:
+        """Return the parameters of rows that are left in a circuit."""
+        left = set(circuit.parameters)
+        kept = [each in left for each in self._site.circuit.parameters]
+        return self._values(rows)[:, kept]
 
     def _run_bound(self, circuit: QuantumCircuit, values: NDArray[np.float64]) -> Any:
         """Run a circuit with each row of values for its parameters."""
@@ -238,7 +251,19 @@ def _is_small(program: Program, site: Site, is_noisy: bool) -> bool:
         return False
     if len(program.measured) > MOST_BITS or not site.misreads.is_complete:
         return False
-    return not is_noisy or len(active_qubits(site.circuit)) <= MOST_NOISY
+    if not is_noisy:
+        return True
+    is_known = site.circuit.count_ops().keys() <= _density_operations()
+    return is_known and len(active_qubits(site.circuit)) <= MOST_NOISY
+
+
+@functools.cache
+def _density_operations() -> frozenset[str]:
+    """Return what Aer can do to a density matrix: not all that it does to states."""
+    from qiskit_aer import AerSimulator
+
+    names = AerSimulator(method="density_matrix").target.operation_names
+    return frozenset((*names, "barrier"))
 
 
 def _misread(
@@ -254,7 +279,8 @@ def _misread(
 def _is_bound_right(circuit: QuantumCircuit) -> bool:
     """Tell whether Aer can be left to bind the parameters of a circuit."""
     return all(
-        step.operation.name in BOUND_RIGHT
+        step.name in BOUND_RIGHT
         for step in circuit.data
-        if step.operation.is_parameterized()
+        # The operations themselves say that those of controlled gates are none.
+        if step.is_parameterized()
     )

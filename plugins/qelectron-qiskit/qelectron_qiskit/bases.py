@@ -214,21 +214,27 @@ def _make(
     measurements: Sequence[Any], circuit: QuantumScript, mid: Mapping[Hashable, int]
 ) -> Plan:
     planner = _Planner()
-    parts = [_part(planner, measurement, mid) for measurement in measurements]
+    wires = circuit.wires
+    parts = [_part(planner, measurement, mid, wires) for measurement in measurements]
     shadows = [part for part in parts if isinstance(part, _Shadow)]
     for part in shadows:
         part.basis += planner.n_bases
     return Plan(tuple(planner.bases(circuit)), tuple(parts))
 
 
-def _part(planner: _Planner, measurement: Any, mid: Mapping[Hashable, int]) -> Any:
+def _part(
+    planner: _Planner,
+    measurement: Any,
+    mid: Mapping[Hashable, int],
+    wires: Iterable[Hashable],
+) -> Any:
     if isinstance(measurement, (ClassicalShadowMP, ShadowExpvalMP)):
         return _Shadow(measurement, planner.shadow(measurement))
-    if measurement.mv is not None:
+    if mid and measurement.mv is not None:  # else it was deferred to a wire
         return _Whole(_of_mid_bits(measurement, mid), planner.place({}))
     observable = measurement.obs
     if observable is None:
-        letters = dict.fromkeys(measurement.wires, "Z")
+        letters = dict.fromkeys(measurement.wires or wires, "Z")
         return _Whole(measurement, planner.place(letters))
     if isinstance(measurement, ExpectationMP) and observable.pauli_rep is not None:
         return _sum(planner, observable.pauli_rep)

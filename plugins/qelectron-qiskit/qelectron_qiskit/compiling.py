@@ -38,6 +38,14 @@ class Compiled:
         table = np.array([row.params for row in rows]).reshape(len(rows), -1)
         return table[:, self.columns]
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The qubit on which each of the program's ends up."""
+        layout = self.circuit.layout
+        if layout is None:
+            return tuple(range(self.circuit.num_qubits))
+        return tuple(layout.final_index_layout())
+
     def phases(self, rows: Sequence[Row]) -> NDArray[np.float64]:
         """Return the global phases of rows, in radians, shape `(n_rows,)`."""
         phase = self.circuit.global_phase

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
-from qelectron_core import Executor
+from qelectron_core import Executor, Secret
 from qelectron_core.errors import check_options
-from qelectron_core.secret import Secret
 from qelectron_qiskit import machines
 from qelectron_qiskit import options as checks
 from qelectron_qiskit.loading import load_qiskit
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Shots where neither the executor nor the QNode says how many.
 DEFAULT_SHOTS = 1024
+#: The machine of the demo.
+_DEMO = "fake_manila"
 #: How hard Qiskit tries to improve circuits, where nobody says: on Aer, where nothing
 #: is gained by it, not at all.
 _LEVEL_ON_AER, _LEVEL_ON_MACHINES = 0, 2
@@ -81,7 +83,9 @@ class QiskitExecutor(Executor):
     max_time: int | None = attrs.field(
         default=None, kw_only=True, validator=checks.check_seconds
     )
-    options: Any = attrs.field(default=(), kw_only=True, converter=checks.freeze)
+    options: Any = attrs.field(
+        default=(), kw_only=True, converter=checks.to_options, repr=checks.show_options
+    )
     optimization_level: int | None = attrs.field(
         default=None,
         kw_only=True,
@@ -143,6 +147,11 @@ class QiskitExecutor(Executor):
     def transpiler_seed(self) -> int:
         """Seed of the transpiler: equal circuits are always transpiled alike."""
         return (self.seed or 0) % 2**31
+
+    @classmethod
+    def for_demo(cls, *, shots: int, seed: int | None) -> Mapping[str, Executor]:
+        """Show the noise of an IBM machine."""
+        return {_DEMO: cls(backend=_DEMO, shots=shots, seed=seed)}
 
     def for_device(self, device: Device) -> Self:
         """Import Qiskit here and now, in the thread of whoever makes a QElectron.
@@ -224,4 +233,12 @@ def _warn_of_stand_in(backend: str) -> None:
         f"IBM has switched off {backend!r}. Circuits run on this machine instead, "
         f"{what}: as by QiskitExecutor(device='local_sampler', backend={here!r})."
     )
-    warnings.warn(message, UserWarning, stacklevel=4)
+    warnings.warn(message, UserWarning, stacklevel=_depth())
+
+
+def _depth() -> int:
+    """Return how many frames above its caller lies the first one of other modules."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth

@@ -137,10 +137,12 @@ class _Plain(_Source):
 
     def read(self, outcomes: Any, prepared: Prepared) -> Samples:
         bits = next(outcomes)
-        for place, value in prepared.postselected.items():
-            bits = bits[bits[:, place] == value]
+        counts = None
+        if prepared.postselected:
+            places, values = zip(*prepared.postselected.items(), strict=True)
+            counts = (bits[:, places] == values).all(axis=1)
         mid = tuple(mid_wire(place) for place in range(len(prepared.mid)))
-        return Samples(bits, (*mid, *self.wires))
+        return Samples(bits, (*mid, *self.wires), counts, len(mid))
 
 
 def _plain(

@@ -280,6 +280,8 @@ def is_native(op: Any) -> bool:
     kind = type(op)
     if kind in DIRECT or kind in _WRITERS or _writer_of_symbolic(op) is not None:
         return True
+    if isinstance(op, Conditional):  # whose matrix is that of its base
+        return False
     by_matrix = op.has_matrix and not op.has_decomposition
     return bool(by_matrix and len(op.wires) <= WIDEST_MATRIX)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -40,6 +42,8 @@ MOST_EXECUTIONS: Final = 10_000_000
 SHOTS_OF_A_JOB: Final = 1_000_000
 #: Bytes of one request, by a guess on the safe side.
 BYTES_OF_A_JOB: Final = 2**25
+#: Pauses before it is looked again for a job that is not found, in seconds.
+LOOK_AGAIN_S: Final = (1.0, 3.0)
 #: IBM's words for the states of a job, as its client has them.
 _STATES: Final[Mapping[str, State]] = {
     "INITIALIZING": State.QUEUED,
@@ -129,14 +133,30 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         return connection.ask(lambda: self._submit(job), submitting=True)
 
     def find(self, job: Job) -> str | None:
-        """Return the id of the job with our tag, if it arrived."""
+        """Return the id of the job with our tag, if it arrived.
+
+        It is looked for several times: what was just submitted may not be listed yet,
+        and what is not found is submitted again.
+        """
         connection: Connection = job.resource
-        return connection.ask(lambda: _found(connection, job.id))
+        for pause_s in (0.0, *LOOK_AGAIN_S):
+            time.sleep(pause_s)
+            found = connection.ask(lambda: _found(connection, job.id))
+            if found is not None:
+                return found
+        return None
 
     def status(self, handle: Handle) -> Status | str:
         """Return the state of a job."""
         connection: Connection = handle.job.resource
-        return connection.ask(lambda: _status(connection.job(handle.id)))
+        try:
+            status = connection.ask(lambda: _status(connection.job(handle.id)))
+        except Exception:
+            connection.forget(handle.id)  # it may know the state, and not the reason
+            raise
+        if isinstance(status, str):
+            return connection.hide(status)
+        return attrs.evolve(status, message=connection.hide(status.message))
 
     def fetch(self, handle: Handle) -> Sequence[Any]:
         """Return the results of a job."""
@@ -155,7 +175,8 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         for circuit in job.circuits:
             _require_fits(circuit, connection)
         experiments = _experiments(job, job.id)
-        pubs = Pubs.of(row for each in experiments for row in each.rows)
+        rows = [row for each in experiments for row in each.rows]
+        pubs = Pubs.of(rows, connection.most_shots)
         if pubs.n_executions > MOST_EXECUTIONS:
             message = (
                 f"the circuits of one job take {pubs.n_executions:,} executions in all "
@@ -173,20 +194,39 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         connection: Connection = handle.job.resource
         remote = connection.job(handle.id)
         experiments = _experiments(handle.job, _tag(remote, handle.job))
-        pubs = Pubs.of(row for each in experiments for row in each.rows)
+        rows = [row for each in experiments for row in each.rows]
+        pubs = Pubs.of(rows, connection.most_shots)
         bits = iter(pubs.bits(require_results(remote)))
-        facts = {**connection.facts.metadata, **_metrics(remote)}
+        facts = {**connection.facts.metadata, **self._metrics(remote)}
         return [
             Outcome(each.from_bits([next(bits) for _ in each.rows]), facts)
             for each in experiments
         ]
+
+    def _metrics(self, remote: Any) -> dict[str, Any]:
+        """Return what IBM says of how a job ran, as far as it says so."""
+        try:
+            metrics = remote.metrics()
+            # Of a job without a session, the client asks for that each time.
+            session = None if self.mode == "job" else remote.session_id
+        except Exception as error:
+            reason = type(error).__name__  # its text quotes IBM's answer
+            _log.debug("IBM did not say how a job ran: %s", reason)
+            return {}
+        usage = metrics.get("usage") or {}
+        seconds = usage.get("qpu_charge_time_seconds", usage.get("quantum_seconds"))
+        times = metrics.get("timestamps") or {}
+        found = {"usage_s": seconds, "session": session}
+        found |= {name: times.get(name) for name in ("created", "running", "finished")}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def _experiments(job: Job, tag: str) -> list[Experiment]:
     """Return the runs of each circuit of a job, the same ones whenever it is asked.
 
     The bases of classical shadows are drawn from the tag, which IBM keeps: a process
-    that attaches to the job must know them, and has other seeds.
+    that attaches to the job must know them, and has other seeds, also those that
+    PennyLane draws for each measurement.
     """
     from qelectron_qiskit.workbench import deferred_if
 
@@ -195,8 +235,19 @@ def _experiments(job: Job, tag: str) -> list[Experiment]:
     for place, circuit in enumerate(job.circuits):
         digest = hashlib.sha256(f"{tag}:{place}".encode()).digest()
         seed = int.from_bytes(digest[:7], "big")
-        experiments.append(deferred_if(deferred, circuit, seed))
+        experiments.append(deferred_if(deferred, _unseeded(circuit), seed))
     return experiments
+
+
+def _unseeded(circuit: QuantumScript) -> QuantumScript:
+    """Return a circuit without the seeds of its measurements."""
+    if all(getattr(each, "seed", None) is None for each in circuit.measurements):
+        return circuit
+    measurements = [copy.copy(each) for each in circuit.measurements]
+    for each in measurements:
+        if hasattr(each, "seed"):
+            each.seed = None
+    return circuit.copy(measurements=measurements)
 
 
 def _require_fits(circuit: QuantumScript, connection: Connection) -> None:
@@ -222,6 +273,7 @@ def _tag(remote: Any, job: Job) -> str:
 
 
 def _found(connection: Connection, tag: str) -> str | None:
+    _ = connection.backend  # settles which instance the service asks
     jobs = connection.service.jobs(limit=1, job_tags=[tag], descending=False)
     return str(jobs[0].job_id()) if jobs else None
 
@@ -243,18 +295,3 @@ def _cancel(remote: Any) -> None:
         remote.cancel()
     except RuntimeInvalidStateError:
         return  # it had ended
-
-
-def _metrics(remote: Any) -> dict[str, Any]:
-    """Return what IBM says of how a job ran, as far as it says so."""
-    try:
-        metrics = remote.metrics()
-    except Exception:
-        _log.debug("IBM did not say how a job ran", exc_info=True)
-        return {}
-    usage = metrics.get("usage") or {}
-    seconds = usage.get("qpu_charge_time_seconds", usage.get("quantum_seconds"))
-    times = metrics.get("timestamps") or {}
-    found = {"usage_s": seconds, "session": remote.session_id}
-    found |= {name: times.get(name) for name in ("created", "running", "finished")}
-    return {name: value for name, value in found.items() if value is not None}

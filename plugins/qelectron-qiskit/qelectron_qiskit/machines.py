@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import threading
+import uuid
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -28,15 +31,22 @@ MOST_NAMES: Final = 20
 _FAKES: Final = "qiskit_ibm_runtime.fake_provider"
 
 
+#: The keys of the backends that users made.
+_keys: Final[WeakKeyDictionary[Any, str]] = WeakKeyDictionary()
+_naming: Final = threading.Lock()
+
+
 @attrs.frozen
 class Given:
-    """A backend that the user made; equal to itself only.
+    """A backend that the user made; equal to itself only, and to its copies.
 
     Attributes:
         backend: The `BackendV2`.
+        key: Tells it from all others, in other processes too.
     """
 
-    backend: Any = attrs.field(eq=id)
+    backend: Any = attrs.field(eq=False)
+    key: str
 
     def __repr__(self) -> str:
         """Show the backend."""
@@ -53,7 +63,14 @@ def to_backend(value: Any) -> Any:
     kind = type(value)
     if kind.__module__.startswith(f"{_FAKES}.") and hasattr(kind, "backend_name"):
         return str(kind.backend_name)
-    return Given(value)
+    if not (hasattr(value, "target") and callable(getattr(value, "run", None))):
+        message = (
+            f"backend={value!r} is no backend. Expected a name such as {AER!r} or "
+            "'fake_manila', or a Qiskit BackendV2."
+        )
+        raise ConfigError(message)
+    with _naming:
+        return Given(value, _keys.setdefault(value, uuid.uuid4().hex))
 
 
 def is_retired(name: str) -> bool:
@@ -100,7 +117,8 @@ def check_local(name: str) -> None:
         return
     message = (
         f"no backend {name!r} runs on this machine. Expected {AER!r}, the name of a "
-        f"snapshot such as 'fake_manila', or a Qiskit BackendV2. {near(name, fakes())}"
+        "snapshot such as 'fake_manila', or a Qiskit BackendV2. "
+        f"{near(re.sub('^ibmq?_', 'fake_', name), fakes())}"
     )
     if name.startswith("ibm_"):
         message += " For the machine at IBM, say device='sampler'."
@@ -130,13 +148,11 @@ def is_aer(backend: Any) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def is_ideal(machine: Any) -> bool:
-    """Tell whether a machine is Aer's, without noise, and with all qubits connected."""
+    """Tell whether a machine is Aer's, without noise."""
     if not isinstance(machine, Given) or not is_aer(machine.backend):
         return False
-    simulator = machine.backend
-    noise = simulator.options.noise_model
-    quiet = noise is None or noise.is_ideal()
-    return quiet and simulator.coupling_map is None
+    noise = machine.backend.options.noise_model
+    return noise is None or bool(noise.is_ideal())
 
 
 def load_local(backend: Any) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from qelectron_core import ConfigError
-from qelectron_core.secret import Secret
+from qelectron_core import ConfigError, Secret
 
 DEVICES: Final = ("local_sampler", "sampler")
 MODES: Final = ("job", "batch", "session")
@@ -126,6 +125,27 @@ def to_secret(value: Any) -> Any:
 
 
 # --- Options of IBM's Sampler ---------------------------------------------------------
+
+
+def to_options(value: Any) -> Any:
+    """Return options as tuples, which can be compared and hashed.
+
+    Raises:
+        ConfigError: If they are no options.
+    """
+    frozen = freeze({} if value is None else value)
+    if isinstance(frozen, tuple) and all(map(_is_pair, frozen)):
+        return frozen
+    message = (
+        f"options={value!r} are no options of IBM's Sampler. Expected a dictionary "
+        "such as {'twirling': {'enable_gates': True}}."
+    )
+    raise ConfigError(message)
+
+
+def show_options(frozen: Any) -> str:
+    """Return options as they were written."""
+    return repr(thaw(frozen))
 
 
 def freeze(value: Any) -> Any:

@@ -38,10 +38,10 @@ class Pubs:
     shots: int
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> Pubs:
-        """Lay out rows."""
+    def of(cls, rows: Iterable[Row], most: int | None = None) -> Pubs:
+        """Lay out rows, with no more than `most` shots in each run."""
         rows = tuple(rows)
-        return cls(rows, shots_per_run([row.shots or 0 for row in rows]))
+        return cls(rows, shots_per_run([row.shots or 0 for row in rows], most))
 
     @property
     def n_executions(self) -> int:
@@ -110,21 +110,34 @@ class Pubs:
             raise _mismatch("a circuit was run more often than asked for")
 
 
-def shots_per_run(shots: Sequence[int]) -> int:
+def shots_per_run(shots: Sequence[int], most: int | None = None) -> int:
     """Return the one number of shots for runs of circuits that want different ones.
+
+    Args:
+        shots: What each circuit wants.
+        most: What a machine takes.
 
     Example:
         >>> shots_per_run([1000, 1000]), shots_per_run([1000, 3000])
         (1000, 1000)
+        >>> shots_per_run([150_000], most=100_000)
+        75000
     """
     wanted = Counter(shots)
-    candidates = {math.gcd(*wanted), *wanted} - {0}
+    candidates = {_part(each, most) for each in (math.gcd(*wanted), *wanted)} - {0}
 
     def cost(size: int) -> int:
         runs = sum(-(-each // size) * times for each, times in wanted.items())
         return runs * (size + RUN_COSTS)
 
     return min(sorted(candidates), key=cost, default=1)
+
+
+def _part(shots: int, most: int | None) -> int:
+    """Return the shots of one of as few equal runs as a machine allows."""
+    if not most or shots <= most:
+        return shots
+    return -(-shots // -(-shots // most))
 
 
 def _bits(data: Any, program: Program) -> NDArray[np.int64]:

@@ -33,34 +33,48 @@ class Samples:
     Attributes:
         bits: 0 and 1, shape `(n_shots, n_wires)`.
         wires: The wire of each column.
+        counts: Whether each shot counts, shape `(n_shots,)`; `None` if all do.
+        n_mid: How many of the wires are mid-circuit measurements; they come first.
     """
 
     bits: NDArray[np.int64]
     wires: tuple[Hashable, ...]
+    counts: NDArray[np.bool_] | None = None
+    n_mid: int = 0
 
     def parity(self, wires: Sequence[Hashable]) -> float:
         """Return the mean over shots of the product of ±1 over wires."""
         columns = [self.wires.index(wire) for wire in wires]
-        odd = self.bits[:, columns].sum(axis=1) & 1
+        odd = self._counted()[:, columns].sum(axis=1) & 1
         return float(1 - 2 * odd.mean())
 
     def measure(self, measurement: Any) -> Any:
-        """Return what the bits make of a measurement.
+        """Return what the bits make of a measurement."""
+        # One that names no wires is of all, and of nothing else.
+        first = 0 if measurement.wires else self.n_mid
+        bits, wires = self._counted()[:, first:], self.wires[first:]
+        return measurement.process_samples(bits, Wires(wires))
+
+    def part(self, start: int, end: int) -> Samples:
+        """Return some of the shots."""
+        counts = None if self.counts is None else self.counts[start:end]
+        return Samples(self.bits[start:end], self.wires, counts, self.n_mid)
+
+    def _counted(self) -> NDArray[np.int64]:
+        """Return the bits of the shots that count.
 
         Raises:
-            ExecutorError: If no shot is left of which that could be made.
+            ExecutorError: If there are none.
         """
-        if not len(self.bits):
+        if self.counts is None:
+            return self.bits
+        if not self.counts.any():
             message = (
                 "no shot met the condition of a postselection. Ask for more shots, or "
                 "postselect what is more likely."
             )
             raise ExecutorError(message)
-        return measurement.process_samples(self.bits, Wires(self.wires))
-
-    def part(self, start: int, end: int) -> Samples:
-        """Return some of the shots."""
-        return Samples(self.bits[start:end], self.wires)
+        return self.bits[self.counts]
 
 
 @attrs.frozen(eq=False)
@@ -88,7 +102,7 @@ class Distribution:
         Raises:
             ExecutorError: If it has no exact result.
         """
-        probabilities = self._of(measurement.wires)
+        probabilities = self._of(measurement.wires or self.wires)
         if isinstance(measurement, ProbabilityMP):
             return probabilities
         if isinstance(measurement, (ExpectationMP, VarianceMP)):

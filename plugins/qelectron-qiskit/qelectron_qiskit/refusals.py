@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 from pennylane.exceptions import DeviceError
 from pennylane.measurements import (
@@ -40,12 +40,19 @@ def measures_in_the_middle(circuit: QuantumScript) -> bool:
     return any(isinstance(op, MidMeasure) for op in circuit.operations)
 
 
+def postselects(circuit: QuantumScript) -> bool:
+    """Tell whether a circuit keeps only shots with some outcome in the middle."""
+    return any(getattr(op, "postselect", None) is not None for op in circuit.operations)
+
+
 def refuse_sampled(circuit: QuantumScript) -> str | None:
     """Return why a circuit cannot be sampled, or `None`."""
     for measurement in circuit.measurements:
         if not isinstance(measurement, FROM_SAMPLES):
             name = type(measurement).__name__
             return f"{name} takes exact results: shots=None on this machine"
+        if _has_no_basis(measurement):
+            return _no_basis(measurement)
         if isinstance(measurement, ClassicalShadowMP | ShadowExpvalMP) and (
             measures_in_the_middle(circuit)
         ):
@@ -61,11 +68,25 @@ def refuse_exact(circuit: QuantumScript, *, noisy: bool) -> str | None:
             return f"{name} takes shots, and exact results were asked for"
         if noisy and not isinstance(measurement, FROM_PROBABILITIES):
             return f"{name} is not to be had from a machine with noise"
-    if any(getattr(op, "postselect", None) is not None for op in circuit.operations):
+        if noisy and _has_no_basis(measurement):
+            return _no_basis(measurement)
+    if postselects(circuit):
         return "it postselects, which takes shots"
     if noisy and measures_in_the_middle(circuit):
         return "mid-circuit measurements of a machine with noise take shots"
     return None
+
+
+def _has_no_basis(measurement: Any) -> bool:
+    """Tell whether nobody knows how to rotate to the eigenbasis of an observable."""
+    obs = measurement.obs
+    if obs is None or obs.pauli_rep is not None:
+        return False
+    return not obs.has_diagonalizing_gates
+
+
+def _no_basis(measurement: Any) -> str:
+    return f"PennyLane knows no eigenbasis of {measurement.obs.name} to measure in"
 
 
 def refuse_operators(circuit: QuantumScript) -> str | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from qelectron_core import ConfigError, ExecutorError, TransientError
-from qelectron_core.secret import Secret
+from qelectron_core import ConfigError, ExecutorError, Secret, TransientError
 from qelectron_qiskit.answers import UNAUTHORIZED, Trouble, translated
 from qelectron_qiskit.compiling import Compiler
-from qelectron_qiskit.http import tame
+from qelectron_qiskit.hiding import hide, hide_in_logs
+from qelectron_qiskit.http import forget_submit, has_submitted, make_service
 from qelectron_qiskit.machines import Facts, near
 from qelectron_qiskit.options import thaw
 
@@ -24,8 +28,11 @@ T = TypeVar("T")
 MOST_JOBS: Final = 1000
 #: Name of the plan that has no sessions.
 OPEN_PLAN: Final = "open"
-#: What IBM says of a job for a session that has ended.
-_SESSION_OVER: Final = ("1217", "session has been closed", "session is closed")
+#: What IBM says of a job for a session that has ended, and its client before it asks.
+_SESSION_OVER: Final = re.compile(r"\b1217\b|session has been closed", re.IGNORECASE)
+_SESSION_IS_CLOSED: Final = "the session is closed"
+#: Pauses before it is tried again to close a session, in seconds: an open one costs.
+CLOSE_AGAIN_S: Final = (0.2, 0.5, 1.0, 2.0)
 
 
 class Connection:
@@ -68,6 +75,12 @@ class Connection:
             return self._facts
 
     @property
+    def most_shots(self) -> int | None:
+        """How many shots the machine takes of a circuit at once."""
+        most = getattr(self.backend.configuration(), "max_shots", None)
+        return most if isinstance(most, int) else None
+
+    @property
     def service(self) -> Any:
         """The service object, made once."""
         with self._lock:
@@ -93,26 +106,39 @@ class Connection:
         Raises:
             Exception: What the core understands of what went wrong.
         """
+        stale = self._service
         try:
-            try:
-                return request()
-            except Exception as error:
-                if Trouble(error).status not in UNAUTHORIZED:
-                    raise
-                self._renew()
-                return request()
+            return self._ask(request, submitting=submitting)
         except Exception as error:
-            raise translated(error, self.secret, submitting=submitting) from None
+            failure = error
+        if Trouble(failure).status in UNAUTHORIZED:
+            self._renew(stale)
+            try:
+                return self._ask(request, submitting=submitting)
+            except Exception as error:
+                failure = error
+        # Raised here, and without what led to it: the client's own exceptions hold
+        # requests, and these the token.
+        failure = translated(failure, self.secret, submitting=submitting)
+        failure.__cause__ = failure.__context__ = None
+        raise failure
+
+    def hide(self, text: str) -> str:
+        """Return a text without tokens."""
+        return hide(text, self.secret)
 
     def run(self, pubs: Sequence[Any], shots: int, tag: str) -> str:
         """Submit PUBs as one job; return its id."""
+        mode = self._get_mode()
         try:
-            return self._run(pubs, shots, tag)
+            return self._run(mode, pubs, shots, tag)
         except Exception as error:
-            if self._mode is None or not _is_session_over(error):
+            if self._executor.mode == "job" or not _is_session_over(error):
                 raise
-            self._mode = self._session_id = None  # it had reached its limit
-            return self._run(pubs, shots, tag)
+        with self._lock:
+            if self._mode is mode:  # it had reached its limit
+                self._mode = self._session_id = None
+        return self._run(self._get_mode(), pubs, shots, tag)
 
     def job(self, job_id: str) -> Any:
         """Return the object of a job."""
@@ -120,22 +146,48 @@ class Connection:
             known = self._jobs.get(job_id)
         return known if known is not None else self._keep(self.service.job(job_id))
 
+    def forget(self, job_id: str) -> None:
+        """Let go of the object of a job, which may be half filled."""
+        with self._lock:
+            self._jobs.pop(job_id, None)
+
     def close(self) -> None:
-        """Close the session; jobs that it holds run to their end."""
+        """Close the session; jobs that it holds run to their end.
+
+        Raises:
+            Exception: If IBM does not answer.
+        """
+        for pause_s in (*CLOSE_AGAIN_S, None):
+            try:
+                self._close()
+            except (TransientError, ConnectionError):
+                if pause_s is None:
+                    raise
+                time.sleep(pause_s)
+            else:
+                return
+
+    def _ask(self, request: Callable[[], T], *, submitting: bool) -> T:
+        if submitting:
+            forget_submit()
+        return request()
+
+    def _close(self) -> None:
         with self._lock:
             if self._session_id is not None:
                 self.ask(lambda: self._get_mode().close())
             self._mode = self._session_id = None
 
-    def _run(self, pubs: Sequence[Any], shots: int, tag: str) -> str:
+    def _run(self, mode: Any, pubs: Sequence[Any], shots: int, tag: str) -> str:
         from qiskit.providers.exceptions import QiskitBackendNotFoundError
         from qiskit_ibm_runtime.executor_sampler import Sampler
 
-        sampler = Sampler(mode=self._get_mode(), options=self._options(tag))
+        sampler = Sampler(mode=mode, options=self._options(tag))
         try:
             job = sampler.run(pubs, shots=shots)
         except QiskitBackendNotFoundError:
-            self._explain_missing()
+            if not has_submitted():
+                self._explain_missing()
             raise
         return str(self._keep(job).job_id())
 
@@ -143,7 +195,7 @@ class Connection:
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
 
         options = SamplerOptions(**thaw(self._executor.options))
-        options.environment.job_tags = [*options.environment.job_tags, tag]
+        options.environment.job_tags = [tag, *options.environment.job_tags]
         if self._executor.mode == "job" and self._executor.max_time is not None:
             options.max_execution_time = self._executor.max_time
         return options
@@ -161,9 +213,10 @@ class Connection:
             if self._session_id is not None:  # of a service that was made anew
                 self._mode = kind.from_id(self._session_id, self.service)
                 return self._mode
+            backend = self.backend
             if kind is Session:
                 self._require_sessions()
-            self._mode = kind(self.backend, max_time=self._executor.max_time)
+            self._mode = kind(backend, max_time=self._executor.max_time)
             self._session_id = self._mode.session_id
             return self._mode
 
@@ -184,13 +237,23 @@ class Connection:
                 raise ConfigError(message)
 
     def _find_backend(self) -> Any:
+        """Return the machine, of a service that knows one instance only.
+
+        One that knows several asks the one that it asked last, for jobs, too.
+        """
         from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
+        name = self._executor.backend
         try:
-            return self.service.backend(self._executor.backend)
+            backend = self.service.backend(name)
+            if self.service.active_account().get("instance") is None:
+                instance = self.service.active_instance()
+                self._service = _connect(self._executor, instance)
+                backend = self._service.backend(name)
         except QiskitBackendNotFoundError:
             self._explain_missing()
             raise
+        return backend
 
     def _explain_missing(self) -> None:
         """Say why the client finds no machine: it is silent about requests that fail.
@@ -204,6 +267,8 @@ class Connection:
         self.service.usage()
         names = [each.name for each in self.service.backends()]
         if name in names or not names:
+            if self._backend is None:
+                self._renew(self._service)  # it may keep the list that it got
             raise TransientError("IBM did not list its machines")
         message = f"your account has no machine {name!r}. {near(name, names)}"
         raise ConfigError(message)
@@ -215,47 +280,64 @@ class Connection:
                 self._jobs.popitem(last=False)
         return job
 
-    def _renew(self) -> None:
-        """Forget the service, and all that it made."""
+    def _renew(self, stale: Any) -> None:
+        """Forget a service, and all that it made."""
         with self._lock:
-            self._service = self._backend = self._mode = None
-            self._jobs.clear()
+            if self._service is stale:
+                self._service = self._backend = self._mode = None
+                self._jobs.clear()
 
 
-def _connect(executor: IBMExecutor) -> Any:
-    """Return a service object.
+def _connect(executor: IBMExecutor, instance: str | None = None) -> Any:
+    """Return a service object, of a certain instance if one is named.
 
     Raises:
         ConfigError: If there is no account to use.
     """
-    from qiskit_ibm_runtime import QiskitRuntimeService
     from qiskit_ibm_runtime.accounts import AccountNotFoundError
 
+    given = {**_account(executor)}
+    if instance is not None:
+        given["instance"] = instance
+    hide_in_logs(executor.ibmqx_token)
+    message = "no account at IBM Quantum."
+    if executor.account_name is not None:
+        message = f"Qiskit's account file holds no account {executor.account_name!r}."
+    with contextlib.suppress(AccountNotFoundError):
+        if "url" not in given or "token" in given or "name" in given:
+            return make_service(**given)
+        message = f"url={executor.url!r} without a token is no account."
+    raise ConfigError(
+        f"{message} Pass ibmqx_token=, or set QISKIT_IBM_TOKEN, or save an account "
+        "with QiskitRuntimeService.save_account(...)."
+    )
+
+
+def _account(executor: IBMExecutor) -> Mapping[str, str]:
+    """Return what the client is to be told of the account.
+
+    It takes an address with a token only; so one of the environment is passed on.
+    """
     secret = executor.ibmqx_token
-    given: Mapping[str, Any] = {
+    given: dict[str, str | None] = {
         "token": secret.reveal() if secret is not None and secret.is_known else None,
         "instance": executor.instance,
         "channel": executor.channel,
         "url": executor.url,
         "name": executor.account_name,
     }
-    try:
-        service = QiskitRuntimeService(
-            **{name: value for name, value in given.items() if value is not None}
-        )
-    except AccountNotFoundError:
-        message = (
-            "no account at IBM Quantum. Pass ibmqx_token=, or set QISKIT_IBM_TOKEN, or "
-            "save an account with QiskitRuntimeService.save_account(...)."
-        )
-        raise ConfigError(message) from None
-    tame(service)
-    return service
+    if given["url"] and not given["token"] and not given["name"]:
+        given["token"] = os.environ.get("QISKIT_IBM_TOKEN")
+        given["instance"] = given["instance"] or os.environ.get("QISKIT_IBM_INSTANCE")
+    return {name: value for name, value in given.items() if value}
 
 
 def _is_session_over(error: Exception) -> bool:
-    text = str(error).lower()
-    return any(sign in text for sign in _SESSION_OVER)
+    """Tell whether a job was refused, and nothing accepted, as its session is over."""
+    trouble = Trouble(error)
+    if not trouble.failed:
+        return _SESSION_IS_CLOSED in str(error).lower()
+    return trouble.is_refusal and bool(_SESSION_OVER.search(str(error)))
 
 
 def require_results(job: Any) -> Any:

@@ -10,13 +10,13 @@ import pennylane as qml
 from pennylane.devices.qubit import measure
 from pennylane.tape import QuantumScript
 
-from qelectron_core import Job, Outcome, Seed
+from qelectron_core import ConfigError, Job, Outcome, Seed, Settings
 from qelectron_qiskit.aer import AerMachine
 from qelectron_qiskit.compiling import Compiler
 from qelectron_qiskit.experiments import Experiment, Row, experiment_of
 from qelectron_qiskit.programs import prepare
 from qelectron_qiskit.pubs import Pubs
-from qelectron_qiskit.refusals import measures_in_the_middle
+from qelectron_qiskit.refusals import measures_in_the_middle, postselects
 
 #: What `Sampler.run` is given and returns: PUBs, shots and a seed; results per PUB.
 Sample = Callable[[Sequence[Any], int, int], Iterable[Any]]
@@ -48,8 +48,8 @@ class SimulatorBench:
         return self._probable if self._machine.is_noisy else self._exact
 
     def _sampled(self, some: Sequence[tuple[QuantumScript, Seed]], job: Job) -> Any:
-        deferred = job.settings.mcm_method == "deferred"
-        experiments = [_try(deferred_if, deferred, c, s.to_int()) for c, s in some]
+        how = job.settings
+        experiments = [_try(_sampled, how, c, s.to_int()) for c, s in some]
         return finished(experiments, self._machine.bits, Experiment.from_bits)
 
     def _probable(self, some: Sequence[tuple[QuantumScript, Seed]], _: Job) -> Any:
@@ -76,8 +76,8 @@ class SamplerBench:
 
     def run(self, job: Job) -> list[Any]:
         """Return per circuit its outcome, or the exception that it ended in."""
-        deferred = job.settings.mcm_method == "deferred"
-        experiments = [_try(deferred_if, deferred, c, s.to_int()) for c, s in job]
+        how = job.settings
+        experiments = [_try(_sampled, how, c, s.to_int()) for c, s in job]
         seed = job.seeds[0].to_int() % 2**31 if job.seeds else 0
         run = functools.partial(self._bits, seed=seed)
         outcomes = finished(experiments, run, Experiment.from_bits)
@@ -131,9 +131,29 @@ def finished(
     return results
 
 
+def _sampled(settings: Settings, circuit: QuantumScript, seed: int) -> Experiment:
+    if settings.postselect_mode == "fill-shots" and postselects(circuit):
+        message = (
+            "postselect_mode='fill-shots' asks for as many shots as if none had "
+            "missed. Leave it out: shots that miss are dropped."
+        )
+        raise ConfigError(message)
+    return deferred_if(settings.mcm_method == "deferred", circuit, seed)
+
+
 def deferred_if(deferred: bool, circuit: QuantumScript, seed: int) -> Experiment:
-    """Return the runs of a circuit, measured in the end only if that is asked for."""
+    """Return the runs of a circuit, measured in the end only if that is asked for.
+
+    Raises:
+        ConfigError: If it is, and cannot be.
+    """
     if deferred and measures_in_the_middle(circuit):
+        if postselects(circuit):
+            message = (
+                "mcm_method='deferred' makes of a postselection a projection, which "
+                "is no gate. Leave mcm_method out: shots that miss are then dropped."
+            )
+            raise ConfigError(message)
         (circuit,), _ = qml.defer_measurements(circuit)
     return experiment_of(circuit, seed)
 

@@ -98,6 +98,7 @@ class Job:
     session: Session | None
     plan: Plan
     private: bool = False
+    max_time: int | None = None
     state: str = QUEUED
     reason: str | None = None
     code: int | None = None
@@ -177,6 +178,7 @@ class Cloud:
         self.sessions: dict[str, Session] = {}
         self.plans: list[tuple[int | None, Plan]] = []
         self.requests: Counter[str] = Counter()
+        self.log: list[tuple[float, str]] = []
         self.cancelled = 0
         self.duplicates = 0
         self.lock = threading.RLock()
@@ -214,6 +216,13 @@ class Cloud:
             self.token = secrets.token_urlsafe(24)
             self.expire_tokens()
 
+    def end_sessions(self) -> None:
+        """Close all sessions, as if their time were over."""
+        with self.lock:
+            for session in self.sessions.values():
+                session.accepting = False
+                session.move("closed")
+
     def set_backend(self, name: str, operational: bool, status: str) -> None:
         """Change what a machine says of itself."""
         machine = self.machines[name]
@@ -226,6 +235,7 @@ class Cloud:
                 "jobs": [_record(job) for job in self.accepted],
                 "sessions": [_session_record(one) for one in self.sessions.values()],
                 "requests": dict(self.requests),
+                "log": list(self.log),
                 "cancelled": self.cancelled,
                 "duplicates": self.duplicates,
             }
@@ -414,6 +424,7 @@ class Cloud:
             session=session,
             plan=self._planned(),
             private=bool(order.get("private", False)),
+            max_time=order.get("cost"),
         )
         self._enter(job)
         thread = threading.Thread(target=self._live, args=[job], daemon=True)
@@ -763,6 +774,7 @@ def _record(job: Job) -> dict[str, Any]:
         "session_id": None if job.session is None else job.session.id,
         "mode": "job" if job.session is None else job.session.mode,
         "state": job.state,
+        "max_time": job.max_time,
     }
 
 
@@ -774,6 +786,7 @@ def _session_record(session: Session) -> dict[str, Any]:
         "instance": session.instance.name,
         "state": session.state,
         "accepting": session.accepting,
+        "max_time": session.max_ttl,
     }
 
 

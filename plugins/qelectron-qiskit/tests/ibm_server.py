@@ -21,6 +21,7 @@ import re
 import socket
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class JobRecord:
     session_id: str | None
     mode: str
     state: str
+    max_time: int | None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class SessionRecord:
     instance: str
     state: str
     accepting: bool
+    max_time: int | None
 
 
 class Control:
@@ -116,6 +119,11 @@ class Control:
     def requests(self) -> Counter[str]:
         """How often each route was asked for, as in `"GET /jobs/{id}"`."""
         return Counter(self.counts()["requests"])
+
+    @property
+    def log(self) -> list[tuple[float, str]]:
+        """When which route was asked for, in seconds of the monotonic clock."""
+        return [(at, route) for at, route in self.counts()["log"]]
 
     def trouble(self, kind: str, **order: Any) -> None:
         """Spoil the next requests of a kind.
@@ -159,6 +167,10 @@ class Control:
         """Make the API key invalid, and all bearers."""
         self._order("revoke", {})
 
+    def end_sessions(self) -> None:
+        """Close all sessions and batches, as when they reach their limit."""
+        self._order("end_sessions", {})
+
     def set_backend(
         self, name: str, *, operational: bool = True, status: str = "active"
     ) -> None:
@@ -181,6 +193,7 @@ class Trouble:
         status: The status to answer with.
         retry_after: What to answer as `Retry-After`, if anything.
         delay_s: How long to wait before the answer.
+        text: What to answer with a status, in place of an error of the API's.
     """
 
     kind: str
@@ -192,6 +205,7 @@ class Trouble:
     status: int = 500
     retry_after: int | None = None
     delay_s: float = 0
+    text: str | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -218,7 +232,9 @@ class Trouble:
             return answer
         after = self.retry_after
         headers = {} if after is None else {"Retry-After": str(after)}
-        return Answer(self.status, ibm_cloud.error_body(1234, "Trouble."), headers)
+        body = ibm_cloud.error_body(1234, "Trouble.")
+        content = body if self.text is None else self.text
+        return Answer(self.status, content, headers)
 
 
 class IBMServer(Control):
@@ -351,7 +367,9 @@ class IBMServer(Control):
         found = ibm_cloud.find(request)
         path = request.path if found is None else found[0].template
         with self.cloud.lock:
-            self.cloud.requests[f"{request.method} {path}"] += 1
+            route = f"{request.method} {path}"
+            self.cloud.requests[route] += 1
+            self.cloud.log.append((time.monotonic(), route))
             for trouble in self._troubles:
                 if trouble.times != 0 and trouble.strikes(request):
                     return trouble
