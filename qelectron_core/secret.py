@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -27,11 +28,12 @@ class Secret:
 
     __slots__ = ("__weakref__", "_fingerprint", "_text")
 
-    def __init__(self, text: str) -> None:
-        """Hide a text."""
-        self._text: str | None = text
-        self._fingerprint = hashlib.sha256(_PREFIX + text.encode()).hexdigest()
-        _known[self._fingerprint] = self
+    _fingerprint: str
+    _text: str | None
+
+    def __new__(cls, text: str) -> Secret:
+        """Hide a text; there is one object for each as long as anybody holds it."""
+        return _get(hashlib.sha256(_PREFIX + text.encode()).hexdigest(), text)
 
     def reveal(self) -> str:
         """Return the text.
@@ -80,17 +82,22 @@ class Secret:
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         """Travel without the text."""
-        return _restore, (self._fingerprint,)
+        return _get, (self._fingerprint,)
 
 
 #: Secrets of this process, by fingerprint, as long as anybody holds them.
 _known: Final[WeakValueDictionary[str, Secret]] = WeakValueDictionary()
+_lock: Final = threading.Lock()
 
 
-def _restore(fingerprint: str) -> Secret:
-    known = _known.get(fingerprint)
-    if known is not None:
-        return known
-    made = Secret.__new__(Secret)
-    made._text, made._fingerprint = None, fingerprint
-    return made
+def _get(fingerprint: str, text: str | None = None) -> Secret:
+    """Return the secret of a fingerprint, which may be one that nobody knows here."""
+    with _lock:
+        found = _known.get(fingerprint)
+        if found is None:
+            found = object.__new__(Secret)
+            found._fingerprint, found._text = fingerprint, text
+            _known[fingerprint] = found
+        if text is not None:
+            found._text = text
+        return found

@@ -79,5 +79,16 @@ def test_in_another_process_it_is_equal_and_not_known() -> None:
     assert said.endswith("Set it here, too: in the environment, or an account file.")
 
 
+def test_it_stays_known_whichever_of_its_holders_goes_first() -> None:
+    first, second = ct.Secret(TOKEN), ct.Secret(TOKEN)
+    data = pickle.dumps(first)
+    del second
+    assert pickle.loads(data).reveal() == TOKEN
+    again = ct.Secret(TOKEN)
+    del first
+    assert pickle.loads(data) == again
+    assert pickle.loads(data).reveal() == TOKEN
+
+
 def test_it_is_taken_out_of_texts() -> None:
     assert ct.Secret("abc").hide_in("abc, and abcd") == "<secret>, and <secret>d"

@@ -19,8 +19,8 @@ from qelectron_core import ExecutorError
 from qelectron_qiskit.compiling import Compiled, Compiler
 from qelectron_qiskit.experiments import Row
 from qelectron_qiskit.noise import Site, Sites, active_qubits
-from qelectron_qiskit.programs import Program
 from qelectron_qiskit.readings import Distribution
+from qelectron_qiskit.structures import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,9 +84,9 @@ class AerMachine:
 
     def _in_groups(self, rows: Sequence[Row], run: Any) -> list[Any]:
         outcomes: list[Any] = [None] * len(rows)
-        groups: dict[Program, list[int]] = {}
+        groups: dict[Structure, list[int]] = {}
         for place, row in enumerate(rows):
-            groups.setdefault(row.program, []).append(place)
+            groups.setdefault(row.structure, []).append(place)
         for places in groups.values():
             group = [rows[place] for place in places]
             try:
@@ -98,17 +98,17 @@ class AerMachine:
         return outcomes
 
     def _bits(self, rows: Sequence[Row]) -> Iterable[Any]:
-        ready = self._get_ready(rows[0].program)
+        ready = self._get_ready(rows[0].structure)
         if not ready.is_small:
             return [ready.sample(row) for row in rows]
-        wires = tuple(range(len(rows[0].program.measured)))
+        wires = tuple(range(len(rows[0].structure.measured)))
         return [
             Distribution(exact, wires).draw(row.shots or 0, row.seed).bits
             for exact, row in zip(ready.distributions(rows), rows, strict=True)
         ]
 
     def _exact(self, rows: Sequence[Row]) -> Iterable[Any]:
-        ready = self._get_ready(rows[0].program)
+        ready = self._get_ready(rows[0].structure)
         if not ready.is_small:
             message = (
                 "exact results of a machine with noise take a density matrix, of at "
@@ -119,37 +119,39 @@ class AerMachine:
         return ready.distributions(rows)
 
     def _states(self, rows: Sequence[Row]) -> Iterable[Any]:
-        return self._get_ready(rows[0].program).states(rows)
+        return self._get_ready(rows[0].structure).states(rows)
 
-    def _get_ready(self, program: Program) -> _Ready:
-        """Return a program where it runs; found out once for each."""
-        compiled = self._compiler.compile(program)
+    def _get_ready(self, structure: Structure) -> _Ready:
+        """Return a structure where it runs; found out once for each."""
+        compiled = self._compiler.compile(structure)
         known = self._ready.get(compiled)
         if known is None:
             site = self._sites.of(compiled.circuit)
-            known = _Ready(program, compiled, site, self.is_noisy)
+            known = _Ready(structure, compiled, site, self.is_noisy)
             self._ready[compiled] = known
         return known
 
 
 class _Ready:
-    """A compiled program, where it runs."""
+    """A compiled structure, where it runs."""
 
     def __init__(
-        self, program: Program, compiled: Compiled, site: Site, is_noisy: bool
+        self, structure: Structure, compiled: Compiled, site: Site, is_noisy: bool
     ) -> None:
-        self._program = program
+        self._structure = structure
         self._phases = compiled.phases
         self._places = compiled.places
         self._values = compiled.values
         self._has_params = bool(compiled.columns)
         self._site = site
         self._method = "density_matrix" if is_noisy else "statevector"
-        self.is_small = not program.is_dynamic and _is_small(program, site, is_noisy)
+        self.is_small = not structure.is_dynamic and _is_small(
+            structure, site, is_noisy
+        )
 
     def distributions(self, rows: Sequence[Row]) -> Iterator[NDArray[np.float64]]:
         """Yield the probabilities of all bit strings, the first bit leading."""
-        n_bits = len(self._program.measured)
+        n_bits = len(self._structure.measured)
         circuit, qubits = self._readout
         misreads = [self._site.misreads.of_qubit(qubit) for qubit in qubits]
         for saved in self._saved(circuit, rows, 2**n_bits, "probabilities"):
@@ -159,7 +161,7 @@ class _Ready:
 
     def states(self, rows: Sequence[Row]) -> Iterator[NDArray[np.complex128]]:
         """Yield states, shape `(2,) * n_qubits`."""
-        n_qubits = self._program.n_qubits
+        n_qubits = self._structure.n_qubits
         circuit = self._site.circuit.copy()
         circuit.global_phase = 0  # which Aer forgets, if it is a parameter
         circuit.save_statevector()
@@ -185,7 +187,7 @@ class _Ready:
         """Return the circuit with probabilities saved, and the qubit of each bit."""
         measured = self._site.circuit
         circuit = measured.copy_empty_like()
-        qubits = [0] * len(self._program.measured)
+        qubits = [0] * len(self._structure.measured)
         for step in measured.data:
             if step.operation.name == "measure":
                 bit = measured.find_bit(step.clbits[0]).index
@@ -245,11 +247,13 @@ class _Ready:
         return result
 
 
-def _is_small(program: Program, site: Site, is_noisy: bool) -> bool:
+def _is_small(structure: Structure, site: Site, is_noisy: bool) -> bool:
     """Tell whether the probabilities of all outcomes of a circuit can be computed."""
+    if structure.is_dynamic:
+        return False
     if site.simulator.options.method not in _EXACT_METHODS:
         return False
-    if len(program.measured) > MOST_BITS or not site.misreads.is_complete:
+    if len(structure.measured) > MOST_BITS or not site.misreads.is_complete:
         return False
     if not is_noisy:
         return True

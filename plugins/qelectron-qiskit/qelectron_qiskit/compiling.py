@@ -1,4 +1,4 @@
-"""Programs as a machine runs them: transpiled once, and kept."""
+"""Structures as a machine runs them: transpiled once, and kept."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import numpy as np
 
+from qelectron_qiskit.building import build
 from qelectron_qiskit.experiments import Row
-from qelectron_qiskit.programs import Program, build
+from qelectron_qiskit.structures import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qiskit import QuantumCircuit
 
-#: Programs that are kept for one machine; the least used is dropped for the next.
+#: Structures that are kept for one machine; the least used is dropped for the next.
 MOST_COMPILED: Final = 256
 
 
 @attrs.frozen(eq=False)
 class Compiled:
-    """A program in the gates of a machine, on its qubits.
+    """A structure in the gates of a machine, on its qubits.
 
     Attributes:
         circuit: The circuit, with its parameters.
-        columns: Which parameters of the program it takes, in the order that it does.
+        columns: Which parameters of the structure it takes, in the order that it does.
     """
 
     circuit: QuantumCircuit
@@ -40,7 +41,7 @@ class Compiled:
 
     @property
     def places(self) -> tuple[int, ...]:
-        """The qubit on which each of the program's ends up."""
+        """The qubit on which each of the structure's ends up."""
         layout = self.circuit.layout
         if layout is None:
             return tuple(range(self.circuit.num_qubits))
@@ -78,22 +79,22 @@ class Compiler:
         self._target = target
         self._level = level
         self._seed = seed
-        self._kept: OrderedDict[Program, Compiled] = OrderedDict()
+        self._kept: OrderedDict[Structure, Compiled] = OrderedDict()
         self._lock = threading.Lock()
 
-    def compile(self, program: Program) -> Compiled:
-        """Return a program as the machine runs it."""
+    def compile(self, structure: Structure) -> Compiled:
+        """Return a structure as the machine runs it."""
         with self._lock:
-            known = self._kept.get(program)
+            known = self._kept.get(structure)
             if known is not None:
-                self._kept.move_to_end(program)
+                self._kept.move_to_end(structure)
                 return known
-            made = self._kept[program] = self._transpile(program)
+            made = self._kept[structure] = self._transpile(structure)
             while len(self._kept) > MOST_COMPILED:
                 self._kept.popitem(last=False)
         return made
 
-    def _transpile(self, program: Program) -> Compiled:
+    def _transpile(self, structure: Structure) -> Compiled:
         from qiskit.transpiler import generate_preset_pass_manager
 
         manager = generate_preset_pass_manager(
@@ -101,6 +102,6 @@ class Compiler:
             target=self._target,
             seed_transpiler=self._seed,
         )
-        circuit = manager.run(build(program))
+        circuit = manager.run(build(structure))
         columns = tuple(parameter.index for parameter in circuit.parameters)
         return Compiled(circuit, columns)

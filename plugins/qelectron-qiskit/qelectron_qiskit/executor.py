@@ -70,7 +70,7 @@ class QiskitExecutor(Executor):
     Example:
         >>> import qelectron_core as ct
         >>> ct.executor.QiskitExecutor(backend="aer_simulator", seed=7)
-        QiskitExecutor(backend='aer_simulator', seed=7)
+        QiskitExecutor(seed=7, backend='aer_simulator')
     """
 
     device: Literal["local_sampler", "sampler"] = attrs.field(
@@ -83,8 +83,8 @@ class QiskitExecutor(Executor):
     max_time: int | None = attrs.field(
         default=None, kw_only=True, validator=checks.check_seconds
     )
-    options: Any = attrs.field(
-        default=(), kw_only=True, converter=checks.to_options, repr=checks.show_options
+    options: checks.SamplerSettings = attrs.field(
+        factory=checks.SamplerSettings, kw_only=True, converter=checks.to_options
     )
     optimization_level: int | None = attrs.field(
         default=None,
@@ -174,7 +174,7 @@ class QiskitExecutor(Executor):
             return None
         return {
             "backend": self._machine,
-            "options": self.options,
+            "options": self.options.frozen,
             "optimization_level": self.level,
             "transpiler_seed": None if self._is_aer else self.transpiler_seed,
         }

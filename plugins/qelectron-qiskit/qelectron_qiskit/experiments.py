@@ -11,9 +11,11 @@ import numpy as np
 import pennylane as qml
 from pennylane.tape import QuantumScript
 
+from qelectron_core import ConfigError, Settings
 from qelectron_qiskit.bases import Basis, Plan, mid_wire, plan_of
-from qelectron_qiskit.programs import Prepared, Program, prepare
 from qelectron_qiskit.readings import Distribution, Samples
+from qelectron_qiskit.refusals import measures_in_the_middle, postselects
+from qelectron_qiskit.structures import Prepared, Structure, prepare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,16 +28,16 @@ _TURNS: Final = np.array(
 
 @attrs.frozen(eq=False)
 class Row:
-    """One run: a program with its parameters.
+    """One run: a structure with its parameters.
 
     Attributes:
-        program: What is run.
+        structure: What is run.
         params: Its parameters, shape `(n_params,)`.
         shots: How often; `None` asks for exact probabilities.
         seed: What its samples are to be seeded with, where they can be.
     """
 
-    program: Program
+    structure: Structure
     params: NDArray[np.float64]
     shots: int | None
     seed: int = 0
@@ -111,6 +113,40 @@ def experiment_of(circuit: QuantumScript, seed: int = 0) -> Experiment:
     return Experiment(circuit, tuple(rows), prepared, plan, tuple(sources))
 
 
+def sampled(circuit: QuantumScript, settings: Settings, seed: int) -> Experiment:
+    """Return the runs of a circuit with shots, measured in the middle as asked for.
+
+    Args:
+        circuit: A circuit with plain numbers as parameters.
+        settings: How its job is to be run.
+        seed: Seeds its samples, and the bases of classical shadows.
+
+    Raises:
+        ConfigError: If it cannot be run so.
+        DeviceError: If an operator has no counterpart in Qiskit.
+    """
+    if settings.postselect_mode == "fill-shots" and postselects(circuit):
+        message = (
+            "postselect_mode='fill-shots' asks for as many shots as if none had "
+            "missed. Leave it out: shots that miss are dropped."
+        )
+        raise ConfigError(message)
+    if settings.mcm_method == "deferred" and measures_in_the_middle(circuit):
+        circuit = _deferred(circuit)
+    return experiment_of(circuit, seed)
+
+
+def _deferred(circuit: QuantumScript) -> QuantumScript:
+    if postselects(circuit):
+        message = (
+            "mcm_method='deferred' makes of a postselection a projection, which "
+            "is no gate. Leave mcm_method out: shots that miss are then dropped."
+        )
+        raise ConfigError(message)
+    (deferred,), _ = qml.defer_measurements(circuit)
+    return deferred
+
+
 def _seed_of(seed: int, number: int) -> int:
     """Return the seed of one row: that of the circuit, and of its own."""
     if number == 0:
@@ -148,8 +184,8 @@ class _Plain(_Source):
 def _plain(
     prepared: Prepared, basis: Basis, shots: int | None, seed: int
 ) -> tuple[list[Row], _Source]:
-    program, params = prepared.program(basis.wires, basis.rotations)
-    return [Row(program, params, shots, seed)], _Plain(basis.wires)
+    structure, params = prepared.structure(basis.wires, basis.rotations)
+    return [Row(structure, params, shots, seed)], _Plain(basis.wires)
 
 
 # --- Classical shadows ----------------------------------------------------------------
@@ -197,11 +233,11 @@ def _shadow(
     unique, row_of_shot = np.unique(recipes, axis=0, return_inverse=True)
     row_of_shot = row_of_shot.reshape(-1)
     rotations = [qml.U3(0.0, 0.0, 0.0, wire) for wire in wires]
-    program, params = prepared.program(wires, rotations)
+    structure, params = prepared.structure(wires, rotations)
     own_params = params[: len(params) - 3 * len(wires)]
     rows = [
         Row(
-            program,
+            structure,
             np.append(own_params, _TURNS[recipe].reshape(-1)),
             int(np.count_nonzero(row_of_shot == number)),
             _seed_of(seed, number + 1),

@@ -197,7 +197,7 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         rows = [row for each in experiments for row in each.rows]
         pubs = Pubs.of(rows, connection.most_shots)
         bits = iter(pubs.bits(require_results(remote)))
-        facts = {**connection.facts.metadata, **self._metrics(remote)}
+        facts = {**_known_of(connection), **self._metrics(remote)}
         return [
             Outcome(each.from_bits([next(bits) for _ in each.rows]), facts)
             for each in experiments
@@ -228,14 +228,13 @@ def _experiments(job: Job, tag: str) -> list[Experiment]:
     that attaches to the job must know them, and has other seeds, also those that
     PennyLane draws for each measurement.
     """
-    from qelectron_qiskit.workbench import deferred_if
+    from qelectron_qiskit.experiments import sampled
 
-    deferred = job.settings.mcm_method == "deferred"
     experiments = []
     for place, circuit in enumerate(job.circuits):
         digest = hashlib.sha256(f"{tag}:{place}".encode()).digest()
         seed = int.from_bytes(digest[:7], "big")
-        experiments.append(deferred_if(deferred, _unseeded(circuit), seed))
+        experiments.append(sampled(_unseeded(circuit), job.settings, seed))
     return experiments
 
 
@@ -262,6 +261,15 @@ def _require_fits(circuit: QuantumScript, connection: Connection) -> None:
     reason = refuse_wide(circuit, facts) or refuse_dynamic(circuit, facts.operations)
     if reason is not None:
         raise ConfigError(f"machine {facts.name!r} cannot run a circuit: {reason}.")
+
+
+def _known_of(connection: Connection) -> Mapping[str, Any]:
+    """Return what is known of the machine, which may be gone by now."""
+    try:
+        return connection.facts.metadata
+    except Exception as error:
+        _log.debug("IBM did not say what the machine is: %s", type(error).__name__)
+        return {}
 
 
 def _tag(remote: Any, job: Job) -> str:

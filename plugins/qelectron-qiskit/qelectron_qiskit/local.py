@@ -11,7 +11,7 @@ import attrs
 from qelectron_core import Capabilities, Job, Outcome, Result
 from qelectron_qiskit import machines
 from qelectron_qiskit.executor import QiskitExecutor
-from qelectron_qiskit.options import thaw
+from qelectron_qiskit.options import SamplerSettings
 from qelectron_qiskit.refusals import (
     refuse_dynamic,
     refuse_exact,
@@ -114,11 +114,15 @@ class OtherExecutor(_HereExecutor):
 
 
 def _sample_as_at_ibm(
-    backend: Any, options: Any, pubs: Sequence[Any], shots: int, seed: int
+    backend: Any,
+    options: SamplerSettings,
+    pubs: Sequence[Any],
+    shots: int,
+    seed: int,
 ) -> Iterable[Any]:
     from qiskit_ibm_runtime.executor_sampler import Sampler
 
-    sampler = Sampler(mode=backend, options=thaw(options))
+    sampler = Sampler(mode=backend, options=options.thaw())
     if sampler.options.simulator.seed_simulator is None:
         sampler.options.simulator.seed_simulator = seed
     results: Iterable[Any] = sampler.run(pubs, shots=shots).result()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
 from qelectron_core import ConfigError, Secret
 
 DEVICES: Final = ("local_sampler", "sampler")
@@ -127,27 +129,6 @@ def to_secret(value: Any) -> Any:
 # --- Options of IBM's Sampler ---------------------------------------------------------
 
 
-def to_options(value: Any) -> Any:
-    """Return options as tuples, which can be compared and hashed.
-
-    Raises:
-        ConfigError: If they are no options.
-    """
-    frozen = freeze({} if value is None else value)
-    if isinstance(frozen, tuple) and all(map(_is_pair, frozen)):
-        return frozen
-    message = (
-        f"options={value!r} are no options of IBM's Sampler. Expected a dictionary "
-        "such as {'twirling': {'enable_gates': True}}."
-    )
-    raise ConfigError(message)
-
-
-def show_options(frozen: Any) -> str:
-    """Return options as they were written."""
-    return repr(thaw(frozen))
-
-
 def freeze(value: Any) -> Any:
     """Return nested options as tuples, which can be compared and hashed."""
     if isinstance(value, Mapping):
@@ -171,24 +152,65 @@ def _is_pair(value: Any) -> bool:
     return False
 
 
-def check_sampler_options(frozen: Any) -> None:
+@attrs.frozen(repr=False)
+class SamplerSettings:
+    """Options of IBM's Sampler as a value, which shows as the dictionary that it was.
+
+    Attributes:
+        frozen: Pairs of names and values; nested ones are such pairs as well.
+    """
+
+    frozen: tuple[Any, ...] = attrs.field(default=(), converter=freeze)
+
+    def thaw(self) -> dict[str, Any]:
+        """Return the dictionary."""
+        thawed: dict[str, Any] = thaw(self.frozen)
+        return thawed
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any."""
+        return bool(self.frozen)
+
+    def __repr__(self) -> str:
+        """Show the dictionary."""
+        return repr(self.thaw())
+
+
+def to_options(value: Any) -> SamplerSettings:
+    """Return options as a value.
+
+    Raises:
+        ConfigError: If they are no options.
+    """
+    if isinstance(value, SamplerSettings):
+        return value
+    if value is None or isinstance(value, Mapping):
+        return SamplerSettings({} if value is None else value)
+    message = (
+        f"options={value!r} are no options of IBM's Sampler. Expected a dictionary "
+        "such as {'twirling': {'enable_gates': True}}."
+    )
+    raise ConfigError(message)
+
+
+def check_sampler_options(options: SamplerSettings) -> None:
     """Refuse options that IBM's Sampler does not have.
 
     Raises:
         ConfigError: If there is one; says which are known.
     """
-    if not frozen:
+    if not options:
         return
     from pydantic import ValidationError
     from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
 
     try:
-        SamplerOptions(**thaw(frozen))
+        SamplerOptions(**options.thaw())
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         message = (
-            f"options={thaw(frozen)!r} are not those of IBM's Sampler: {where}: "
+            f"options={options!r} are not those of IBM's Sampler: {where}: "
             f"{first['msg']}. It has {', '.join(sorted(SamplerOptions.model_fields))}."
         )
         raise ConfigError(message) from None

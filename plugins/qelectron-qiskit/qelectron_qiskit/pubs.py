@@ -11,9 +11,10 @@ import attrs
 import numpy as np
 
 from qelectron_core import ExecutorError
+from qelectron_qiskit.building import FINAL, MID
 from qelectron_qiskit.compiling import Compiler
 from qelectron_qiskit.experiments import Row
-from qelectron_qiskit.programs import FINAL, MID, Program
+from qelectron_qiskit.structures import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,7 @@ RUN_COSTS: Final = 100
 
 @attrs.frozen(eq=False)
 class Pubs:
-    """How rows are laid out as PUBs: one per program, with a run or more per row.
+    """How rows are laid out as PUBs: one per structure, with a run or more per row.
 
     A sampler runs everything with one number of shots. So a row with more shots is run
     several times, and what is too many in the end is dropped.
@@ -53,7 +54,7 @@ class Pubs:
         pubs: list[Any] = []
         for places in self._groups():
             rows = [self.rows[place] for place in places]
-            compiled = compiler.compile(rows[0].program)
+            compiled = compiler.compile(rows[0].structure)
             runs = [self._n_runs(row) for row in rows]
             if compiled.columns:
                 values = np.repeat(compiled.values(rows), runs, axis=0)
@@ -84,10 +85,10 @@ class Pubs:
         return found
 
     def _groups(self) -> list[list[int]]:
-        """Return the positions of the rows of each program, the first one first."""
-        groups: dict[Program, list[int]] = {}
+        """Return the positions of the rows of each structure, the first one first."""
+        groups: dict[Structure, list[int]] = {}
         for place, row in enumerate(self.rows):
-            groups.setdefault(row.program, []).append(place)
+            groups.setdefault(row.structure, []).append(place)
         return list(groups.values())
 
     def _n_runs(self, row: Row) -> int:
@@ -96,14 +97,14 @@ class Pubs:
     def _runs_of(
         self, places: Sequence[int], results: Iterator[Any]
     ) -> Iterator[NDArray[np.int64]]:
-        """Yield the bits of each run of a program."""
+        """Yield the bits of each run of a structure."""
         wanted = sum(self._n_runs(self.rows[place]) for place in places)
-        program = self.rows[places[0]].program
+        structure = self.rows[places[0]].structure
         while wanted > 0:
             result = next(results, None)
             if result is None:
                 raise _mismatch("some are missing")
-            runs = _bits(result.data, program)
+            runs = _bits(result.data, structure)
             wanted -= len(runs)
             yield from runs
         if wanted:
@@ -140,9 +141,9 @@ def _part(shots: int, most: int | None) -> int:
     return -(-shots // -(-shots // most))
 
 
-def _bits(data: Any, program: Program) -> NDArray[np.int64]:
+def _bits(data: Any, structure: Structure) -> NDArray[np.int64]:
     """Return the bits of a PUB, shape `(n_runs, n_shots, n_bits)`."""
-    registers = [(MID, program.n_mid), (FINAL, len(program.measured))]
+    registers = [(MID, structure.n_mid), (FINAL, len(structure.measured))]
     try:
         columns = [_unpacked(data[name], size) for name, size in registers if size]
     except (KeyError, ValueError) as error:

@@ -17,7 +17,6 @@ from qelectron_qiskit.compiling import Compiler
 from qelectron_qiskit.hiding import hide, hide_in_logs
 from qelectron_qiskit.http import forget_submit, has_submitted, make_service
 from qelectron_qiskit.machines import Facts, near
-from qelectron_qiskit.options import thaw
 
 if TYPE_CHECKING:
     from qelectron_qiskit.ibm import IBMExecutor
@@ -194,7 +193,7 @@ class Connection:
     def _options(self, tag: str) -> Any:
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
 
-        options = SamplerOptions(**thaw(self._executor.options))
+        options = SamplerOptions(**self._executor.options.thaw())
         options.environment.job_tags = [tag, *options.environment.job_tags]
         if self._executor.mode == "job" and self._executor.max_time is not None:
             options.max_execution_time = self._executor.max_time

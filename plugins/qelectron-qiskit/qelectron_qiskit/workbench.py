@@ -10,13 +10,13 @@ import pennylane as qml
 from pennylane.devices.qubit import measure
 from pennylane.tape import QuantumScript
 
-from qelectron_core import ConfigError, Job, Outcome, Seed, Settings
+from qelectron_core import Job, Outcome, Seed
 from qelectron_qiskit.aer import AerMachine
 from qelectron_qiskit.compiling import Compiler
-from qelectron_qiskit.experiments import Experiment, Row, experiment_of
-from qelectron_qiskit.programs import prepare
+from qelectron_qiskit.experiments import Experiment, Row, experiment_of, sampled
 from qelectron_qiskit.pubs import Pubs
-from qelectron_qiskit.refusals import measures_in_the_middle, postselects
+from qelectron_qiskit.refusals import measures_in_the_middle
+from qelectron_qiskit.structures import prepare
 
 #: What `Sampler.run` is given and returns: PUBs, shots and a seed; results per PUB.
 Sample = Callable[[Sequence[Any], int, int], Iterable[Any]]
@@ -49,7 +49,7 @@ class SimulatorBench:
 
     def _sampled(self, some: Sequence[tuple[QuantumScript, Seed]], job: Job) -> Any:
         how = job.settings
-        experiments = [_try(_sampled, how, c, s.to_int()) for c, s in some]
+        experiments = [_try(sampled, c, how, s.to_int()) for c, s in some]
         return finished(experiments, self._machine.bits, Experiment.from_bits)
 
     def _probable(self, some: Sequence[tuple[QuantumScript, Seed]], _: Job) -> Any:
@@ -77,7 +77,7 @@ class SamplerBench:
     def run(self, job: Job) -> list[Any]:
         """Return per circuit its outcome, or the exception that it ended in."""
         how = job.settings
-        experiments = [_try(_sampled, how, c, s.to_int()) for c, s in job]
+        experiments = [_try(sampled, c, how, s.to_int()) for c, s in job]
         seed = job.seeds[0].to_int() % 2**31 if job.seeds else 0
         run = functools.partial(self._bits, seed=seed)
         outcomes = finished(experiments, run, Experiment.from_bits)
@@ -97,8 +97,8 @@ class _State:
             (circuit,), _ = qml.defer_measurements(circuit)
         self.circuit = circuit.map_to_standard_wires()
         wires = range(len(self.circuit.wires))
-        program, params = prepare(self.circuit, wires).program()
-        self.rows = (Row(program, params, None),)
+        structure, params = prepare(self.circuit, wires).structure()
+        self.rows = (Row(structure, params, None),)
 
     def result(self, states: Sequence[Any]) -> Any:
         (state,) = states
@@ -129,33 +129,6 @@ def finished(
         failed = next((each for each in own if isinstance(each, Exception)), None)
         results.append(failed or _try(finish, experiment, own))
     return results
-
-
-def _sampled(settings: Settings, circuit: QuantumScript, seed: int) -> Experiment:
-    if settings.postselect_mode == "fill-shots" and postselects(circuit):
-        message = (
-            "postselect_mode='fill-shots' asks for as many shots as if none had "
-            "missed. Leave it out: shots that miss are dropped."
-        )
-        raise ConfigError(message)
-    return deferred_if(settings.mcm_method == "deferred", circuit, seed)
-
-
-def deferred_if(deferred: bool, circuit: QuantumScript, seed: int) -> Experiment:
-    """Return the runs of a circuit, measured in the end only if that is asked for.
-
-    Raises:
-        ConfigError: If it is, and cannot be.
-    """
-    if deferred and measures_in_the_middle(circuit):
-        if postselects(circuit):
-            message = (
-                "mcm_method='deferred' makes of a postselection a projection, which "
-                "is no gate. Leave mcm_method out: shots that miss are then dropped."
-            )
-            raise ConfigError(message)
-        (circuit,), _ = qml.defer_measurements(circuit)
-    return experiment_of(circuit, seed)
 
 
 def _try(function: Callable[..., Any], *args: Any) -> Any:

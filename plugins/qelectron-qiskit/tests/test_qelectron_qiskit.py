@@ -18,6 +18,7 @@ from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 import qelectron_core as ct
+from qelectron_core.formats import dump_executor
 from qelectron_core.registry import registry
 from qelectron_qiskit.aer import AerMachine
 from qelectron_qiskit.executor import IBMQExecutor, QiskitExecutor
@@ -434,6 +435,7 @@ def test_looking_the_executor_up_imports_no_qiskit() -> None:
     program = """
 import sys
 import qelectron_core as ct
+from qelectron_core.formats import dump_executor
 from qelectron_core.registry import registry
 registry()
 made = ct.executor.QiskitExecutor(seed=3)
@@ -479,3 +481,25 @@ for _ in range(5):
 use()
 """
     assert in_a_process(program).split() == ["1"] * 6
+
+
+def test_it_can_be_written_down_and_made_again_in_a_process_that_knows_nothing() -> (
+    None
+):
+    executors = [
+        QiskitExecutor(backend="fake_manila", seed=3),
+        QiskitExecutor("sampler", "ibm_fez", mode="session", max_time=60),
+        QiskitExecutor(options={"twirling": {"enable_gates": True}}, single_job=True),
+    ]
+    program = (
+        "import sys; from qelectron_core.formats import load_executor\n"
+        "for text in sys.stdin: print(repr(load_executor(text)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input="\n".join(map(dump_executor, executors)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == list(map(repr, executors))

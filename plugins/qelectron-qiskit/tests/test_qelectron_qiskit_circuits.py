@@ -17,9 +17,10 @@ from qiskit_aer.noise import NoiseModel, ReadoutError
 import qelectron_core as ct
 from qelectron_core import Job, Seed, Settings
 from qelectron_qiskit import aer
+from qelectron_qiskit.building import build
 from qelectron_qiskit.executor import QiskitExecutor
 from qelectron_qiskit.gates import DIRECT
-from qelectron_qiskit.programs import build, prepare
+from qelectron_qiskit.structures import prepare
 
 EXACT = QiskitExecutor(shots=None)
 SAMPLED = QiskitExecutor(shots="qnode", seed=7)
@@ -173,8 +174,8 @@ def name_of(op: Any) -> str:
 @pytest.mark.parametrize("op", GATES, ids=name_of)
 def test_a_gate_has_the_same_matrix_in_qiskit_global_phase_included(op: Any) -> None:
     circuit = QuantumScript([op])
-    program, params = prepare(circuit).program()
-    made = build(program).assign_parameters(params).reverse_bits()
+    structure, params = prepare(circuit).structure()
+    made = build(structure).assign_parameters(params).reverse_bits()
     expected = qml.matrix(circuit, wire_order=circuit.wires)
     assert np.allclose(Operator(made).data, expected)
 

