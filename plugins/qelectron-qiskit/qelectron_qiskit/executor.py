@@ -213,8 +213,8 @@ class IBMQExecutor:
 
 def _kind(device: Any = "local_sampler", backend: Any = None, **_: Any) -> type[Any]:
     """Return the class of an executor; warn if it stands in for another machine."""
-    from qelectron_qiskit.ibm import IBMExecutor
-    from qelectron_qiskit.local import LocalExecutor, OtherExecutor
+    from qelectron_qiskit.ibm.executor import IBMExecutor
+    from qelectron_qiskit.local.executor import LocalExecutor, OtherExecutor
 
     if device == "sampler":
         if not (isinstance(backend, str) and machines.is_retired(backend)):

@@ -18,8 +18,8 @@ from pennylane.measurements import (
 from pennylane.ops import MidMeasure
 from pennylane.tape import QuantumScript
 
+from qelectron_qiskit.circuits.structures import prepare
 from qelectron_qiskit.machines import Facts
-from qelectron_qiskit.structures import prepare
 
 #: What can be read off the probabilities of outcomes.
 FROM_PROBABILITIES: Final = (ExpectationMP, VarianceMP, ProbabilityMP)

@@ -14,9 +14,10 @@ import pytest
 from ibm_server import IBMServer
 
 import qelectron_core as ct
-from qelectron_qiskit import ibm, service
 from qelectron_qiskit.executor import QiskitExecutor
-from qelectron_qiskit.ibm import IBMExecutor
+from qelectron_qiskit.ibm import executor as ibm
+from qelectron_qiskit.ibm import service
+from qelectron_qiskit.ibm.executor import IBMExecutor
 
 #: Where the client looks for saved accounts, and for a token.
 _ACCOUNTS = "qiskit_ibm_runtime.accounts.management._DEFAULT_ACCOUNT_CONFIG_JSON_FILE"

@@ -29,7 +29,7 @@ from ibm_server import RemoteControl
 
 import qelectron_core as ct
 from qelectron_core.registry import registry
-from qelectron_qiskit import ibm
+from qelectron_qiskit.ibm import executor as ibm
 
 ANGLES = [0.3, 1.1, 2.0, 2.9]
 #: Most seconds that a process lives in a round of kills.

@@ -20,8 +20,8 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 import qelectron_core as ct
 from qelectron_core.formats import dump_executor
 from qelectron_core.registry import registry
-from qelectron_qiskit.aer import AerMachine
 from qelectron_qiskit.executor import IBMQExecutor, QiskitExecutor
+from qelectron_qiskit.local.aer import AerMachine
 
 DEADLINE_S = 60
 TOKEN = "not-a-real-token-but-a-long-one"

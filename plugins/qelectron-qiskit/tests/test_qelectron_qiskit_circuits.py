@@ -16,11 +16,11 @@ from qiskit_aer.noise import NoiseModel, ReadoutError
 
 import qelectron_core as ct
 from qelectron_core import Job, Seed, Settings
-from qelectron_qiskit import aer
-from qelectron_qiskit.building import build
+from qelectron_qiskit.circuits.building import build
+from qelectron_qiskit.circuits.gates import DIRECT
+from qelectron_qiskit.circuits.structures import prepare
 from qelectron_qiskit.executor import QiskitExecutor
-from qelectron_qiskit.gates import DIRECT
-from qelectron_qiskit.structures import prepare
+from qelectron_qiskit.local import aer
 
 EXACT = QiskitExecutor(shots=None)
 SAMPLED = QiskitExecutor(shots="qnode", seed=7)

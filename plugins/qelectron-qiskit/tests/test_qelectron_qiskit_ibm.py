@@ -33,7 +33,7 @@ import qelectron_core as ct
 from qelectron_core.runtime import runtime
 from qelectron_core.testing import virtual_clock
 from qelectron_core.testing.conformance import RemoteExecutorConformance
-from qelectron_qiskit import ibm
+from qelectron_qiskit.ibm import executor as ibm
 
 ANGLES = [math.pi * number / 19 for number in range(20)]
 

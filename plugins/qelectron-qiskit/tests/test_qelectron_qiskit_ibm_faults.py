@@ -30,8 +30,9 @@ from ibm_server import IBMServer
 
 import qelectron_core as ct
 from qelectron_core.testing import virtual_clock
-from qelectron_qiskit import http, ibm
 from qelectron_qiskit.executor import QiskitExecutor
+from qelectron_qiskit.ibm import executor as ibm
+from qelectron_qiskit.ibm import http
 
 SUBMIT, STATUS = "^/jobs$", "^/jobs/[^/]+$"
 RESULTS, METRICS = "/results$", "/metrics$"
@@ -329,6 +330,13 @@ def test_a_token_that_ibm_never_knew_says_what_to_do(server: IBMServer) -> None:
         ):
             electron_on(executor)(0.3)
         assert clock.now < 60
+    assert server.submitted == 0
+
+
+def test_what_ibm_forbids_is_not_blamed_on_the_token(server: IBMServer) -> None:
+    server.trouble("status", method="POST", path="^/jobs$", status=403)
+    with virtual_clock(), pytest.raises(ct.ExecutorError, match=r"^IBM refused it: "):
+        electron_on(executor_at(server))(0.3)
     assert server.submitted == 0
 
 

@@ -25,8 +25,8 @@ from ibm_server import IBMServer
 import qelectron_core as ct
 from qelectron_core.testing import virtual_clock
 from qelectron_qiskit.executor import QiskitExecutor
-from qelectron_qiskit.hiding import hide
-from qelectron_qiskit.ibm import IBMExecutor
+from qelectron_qiskit.ibm.executor import IBMExecutor
+from qelectron_qiskit.ibm.hiding import hide
 
 
 @pytest.fixture

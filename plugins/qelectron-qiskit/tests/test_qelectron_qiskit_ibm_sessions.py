@@ -28,7 +28,7 @@ from ibm_server import IBMServer
 
 import qelectron_core as ct
 from qelectron_core.testing import virtual_clock
-from qelectron_qiskit import ibm
+from qelectron_qiskit.ibm import executor as ibm
 
 ANGLES = [math.pi * number / 5 for number in range(6)]
 BOTH = pytest.mark.parametrize("mode", ["session", "batch"])

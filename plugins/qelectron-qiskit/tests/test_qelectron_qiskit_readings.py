@@ -18,10 +18,10 @@ from qiskit_ibm_runtime import fake_provider
 import qelectron_core as ct
 from qelectron_core import Job, Seed, Settings
 from qelectron_core.testing.conformance.reference import estimates, told_by
-from qelectron_qiskit import compiling
-from qelectron_qiskit.compiling import Compiler
+from qelectron_qiskit.circuits import compiling
+from qelectron_qiskit.circuits.compiling import Compiler
+from qelectron_qiskit.circuits.experiments import experiment_of
 from qelectron_qiskit.executor import QiskitExecutor
-from qelectron_qiskit.experiments import experiment_of
 
 DEADLINE_S = 60
 EXACT = QiskitExecutor(shots=None)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from qelectron_qiskit.gates import Instruction, makers
-from qelectron_qiskit.structures import Structure
+from qelectron_qiskit.circuits.gates import Instruction, makers
+from qelectron_qiskit.circuits.structures import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

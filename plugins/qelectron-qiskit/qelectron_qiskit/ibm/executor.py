@@ -29,8 +29,8 @@ from qelectron_qiskit.loading import load_qiskit
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-    from qelectron_qiskit.experiments import Experiment
-    from qelectron_qiskit.service import Connection
+    from qelectron_qiskit.circuits.experiments import Experiment
+    from qelectron_qiskit.ibm.service import Connection
 
 _log: Final = logging.getLogger("qelectron")
 
@@ -118,7 +118,7 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
 
     def open(self) -> Connection:
         """Make what all jobs share; nothing is asked yet."""
-        from qelectron_qiskit.service import Connection
+        from qelectron_qiskit.ibm.service import Connection
 
         load_qiskit()
         return Connection(self)
@@ -169,7 +169,7 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         connection.ask(lambda: _cancel(connection.job(handle.id)))
 
     def _submit(self, job: Job) -> str:
-        from qelectron_qiskit.pubs import Pubs
+        from qelectron_qiskit.circuits.pubs import Pubs
 
         connection: Connection = job.resource
         for circuit in job.circuits:
@@ -188,8 +188,8 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         return connection.run(made, pubs.shots, job.id)
 
     def _fetch(self, handle: Handle) -> list[Outcome]:
-        from qelectron_qiskit.pubs import Pubs
-        from qelectron_qiskit.service import require_results
+        from qelectron_qiskit.circuits.pubs import Pubs
+        from qelectron_qiskit.ibm.service import require_results
 
         connection: Connection = handle.job.resource
         remote = connection.job(handle.id)
@@ -228,7 +228,7 @@ def _experiments(job: Job, tag: str) -> list[Experiment]:
     that attaches to the job must know them, and has other seeds, also those that
     PennyLane draws for each measurement.
     """
-    from qelectron_qiskit.experiments import sampled
+    from qelectron_qiskit.circuits.experiments import sampled
 
     experiments = []
     for place, circuit in enumerate(job.circuits):

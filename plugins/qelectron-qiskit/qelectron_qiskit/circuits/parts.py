@@ -13,7 +13,7 @@ from pennylane.ops import Conditional, StatePrep
 from pennylane.ops.functions import bind_new_parameters
 from pennylane.tape import QuantumScript
 
-from qelectron_qiskit.gates import Instruction, Written, is_native
+from qelectron_qiskit.circuits.gates import Instruction, Written, is_native
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from qelectron_core import ConfigError, ExecutorError, Secret, TransientError
-from qelectron_qiskit.answers import UNAUTHORIZED, Trouble, translated
-from qelectron_qiskit.compiling import Compiler
-from qelectron_qiskit.hiding import hide, hide_in_logs
-from qelectron_qiskit.http import forget_submit, has_submitted, make_service
+from qelectron_qiskit.circuits.compiling import Compiler
+from qelectron_qiskit.ibm.answers import UNAUTHORIZED, Trouble, translated
+from qelectron_qiskit.ibm.hiding import hide, hide_in_logs
+from qelectron_qiskit.ibm.http import forget_submit, has_submitted, make_service
 from qelectron_qiskit.machines import Facts, near
 
 if TYPE_CHECKING:
-    from qelectron_qiskit.ibm import IBMExecutor
+    from qelectron_qiskit.ibm.executor import IBMExecutor
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class Connection:
             return self._ask(request, submitting=submitting)
         except Exception as error:
             failure = error
-        if Trouble(failure).status in UNAUTHORIZED:
+        if Trouble(failure).status == UNAUTHORIZED:
             self._renew(stale)
             try:
                 return self._ask(request, submitting=submitting)

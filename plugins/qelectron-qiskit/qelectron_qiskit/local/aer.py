@@ -16,11 +16,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from qelectron_core import ExecutorError
-from qelectron_qiskit.compiling import Compiled, Compiler
-from qelectron_qiskit.experiments import Row
-from qelectron_qiskit.noise import Site, Sites, active_qubits
-from qelectron_qiskit.readings import Distribution
-from qelectron_qiskit.structures import Structure
+from qelectron_qiskit.circuits.compiling import Compiled, Compiler
+from qelectron_qiskit.circuits.experiments import Row
+from qelectron_qiskit.circuits.readings import Distribution
+from qelectron_qiskit.circuits.structures import Structure
+from qelectron_qiskit.local.noise import Site, Sites, active_qubits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

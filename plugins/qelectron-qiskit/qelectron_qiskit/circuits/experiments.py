@@ -12,10 +12,10 @@ import pennylane as qml
 from pennylane.tape import QuantumScript
 
 from qelectron_core import ConfigError, Settings
-from qelectron_qiskit.bases import Basis, Plan, mid_wire, plan_of
-from qelectron_qiskit.readings import Distribution, Samples
+from qelectron_qiskit.circuits.bases import Basis, Plan, mid_wire, plan_of
+from qelectron_qiskit.circuits.readings import Distribution, Samples
+from qelectron_qiskit.circuits.structures import Prepared, Structure, prepare
 from qelectron_qiskit.refusals import measures_in_the_middle, postselects
-from qelectron_qiskit.structures import Prepared, Structure, prepare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,10 +11,10 @@ import attrs
 import numpy as np
 
 from qelectron_core import ExecutorError
-from qelectron_qiskit.building import FINAL, MID
-from qelectron_qiskit.compiling import Compiler
-from qelectron_qiskit.experiments import Row
-from qelectron_qiskit.structures import Structure
+from qelectron_qiskit.circuits.building import FINAL, MID
+from qelectron_qiskit.circuits.compiling import Compiler
+from qelectron_qiskit.circuits.experiments import Row
+from qelectron_qiskit.circuits.structures import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ import attrs
 import numpy as np
 from pennylane.tape import QuantumScript
 
-from qelectron_qiskit.gates import Instruction, Written
-from qelectron_qiskit.parts import TEMPLATES, in_turn, layout_of, native
+from qelectron_qiskit.circuits.gates import Instruction, Written
+from qelectron_qiskit.circuits.parts import TEMPLATES, in_turn, layout_of, native
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

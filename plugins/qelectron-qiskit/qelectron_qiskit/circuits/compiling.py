@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import numpy as np
 
-from qelectron_qiskit.building import build
-from qelectron_qiskit.experiments import Row
-from qelectron_qiskit.structures import Structure
+from qelectron_qiskit.circuits.building import build
+from qelectron_qiskit.circuits.experiments import Row
+from qelectron_qiskit.circuits.structures import Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

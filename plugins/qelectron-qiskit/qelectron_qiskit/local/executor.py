@@ -22,7 +22,7 @@ from qelectron_qiskit.refusals import (
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
-    from qelectron_qiskit.workbench import SamplerBench, SimulatorBench
+    from qelectron_qiskit.local.workbench import SamplerBench, SimulatorBench
 
 
 @attrs.frozen
@@ -79,10 +79,10 @@ class LocalExecutor(_HereExecutor):
 
     def open(self) -> SimulatorBench | SamplerBench:
         """Make what runs circuits, with all that it has compiled."""
-        from qelectron_qiskit.aer import AerMachine, simulator_target
-        from qelectron_qiskit.compiling import Compiler
-        from qelectron_qiskit.noise import PartsOfMachine, WholeMachine
-        from qelectron_qiskit.workbench import SamplerBench, SimulatorBench
+        from qelectron_qiskit.circuits.compiling import Compiler
+        from qelectron_qiskit.local.aer import AerMachine, simulator_target
+        from qelectron_qiskit.local.noise import PartsOfMachine, WholeMachine
+        from qelectron_qiskit.local.workbench import SamplerBench, SimulatorBench
 
         backend = machines.load_local(self._machine)
         target = simulator_target(backend) if self._is_ideal else backend.target
@@ -104,8 +104,8 @@ class OtherExecutor(_HereExecutor):
 
     def open(self) -> SamplerBench:
         """Make what runs circuits, with all that it has compiled."""
-        from qelectron_qiskit.compiling import Compiler
-        from qelectron_qiskit.workbench import SamplerBench
+        from qelectron_qiskit.circuits.compiling import Compiler
+        from qelectron_qiskit.local.workbench import SamplerBench
 
         backend = machines.load_local(self._machine)
         compiler = Compiler(backend.target, self.level, self.transpiler_seed)

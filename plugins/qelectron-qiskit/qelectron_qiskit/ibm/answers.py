@@ -15,14 +15,13 @@ from qelectron_core import (
     retry_after_s,
 )
 from qelectron_core.secret import Secret
-from qelectron_qiskit.hiding import hide
-from qelectron_qiskit.http import has_submitted, is_submit
+from qelectron_qiskit.ibm.hiding import hide
+from qelectron_qiskit.ibm.http import has_submitted, is_submit
 
 #: Codes of HTTP.
-UNAUTHORIZED: Final = (401, 403)
+UNAUTHORIZED: Final = 401
 NOT_FOUND: Final = 404
 TIMED_OUT: Final = 408
-CONFLICT: Final = 409
 TOO_MANY: Final = 429
 SERVER_ERRORS: Final = 500
 
@@ -138,7 +137,7 @@ def _refused(trouble: Trouble, said: str, *, submitting: bool) -> Exception:
 
 def _is_bad_token(error: Exception, trouble: Trouble) -> bool:
     """Tell whether IBM does not take the token, or the bearer it was traded for."""
-    if trouble.status in UNAUTHORIZED:
+    if trouble.status == UNAUTHORIZED:
         return True
     at_login = trouble.is_login or type(error).__name__ == "InvalidAccountError"
     return at_login and trouble.is_refusal and trouble.status != TOO_MANY

@@ -24,7 +24,7 @@ from pennylane.ops.op_math import Prod, SProd
 from pennylane.tape import QuantumScript
 
 from qelectron_core.structure import structure_of
-from qelectron_qiskit.readings import Reading
+from qelectron_qiskit.circuits.readings import Reading
 
 #: Plans that are remembered, the least used of which is forgotten for the next.
 MOST_PLANS: Final = 256

@@ -11,12 +11,17 @@ from pennylane.devices.qubit import measure
 from pennylane.tape import QuantumScript
 
 from qelectron_core import Job, Outcome, Seed
-from qelectron_qiskit.aer import AerMachine
-from qelectron_qiskit.compiling import Compiler
-from qelectron_qiskit.experiments import Experiment, Row, experiment_of, sampled
-from qelectron_qiskit.pubs import Pubs
+from qelectron_qiskit.circuits.compiling import Compiler
+from qelectron_qiskit.circuits.experiments import (
+    Experiment,
+    Row,
+    experiment_of,
+    sampled,
+)
+from qelectron_qiskit.circuits.pubs import Pubs
+from qelectron_qiskit.circuits.structures import prepare
+from qelectron_qiskit.local.aer import AerMachine
 from qelectron_qiskit.refusals import measures_in_the_middle
-from qelectron_qiskit.structures import prepare
 
 #: What `Sampler.run` is given and returns: PUBs, shots and a seed; results per PUB.
 Sample = Callable[[Sequence[Any], int, int], Iterable[Any]]

@@ -1,0 +1,1 @@
+"""What runs circuits at IBM Quantum."""

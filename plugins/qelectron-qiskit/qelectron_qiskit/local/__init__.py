@@ -1,0 +1,1 @@
+"""What runs circuits on this machine."""
