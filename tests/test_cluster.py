@@ -85,8 +85,8 @@ def test_what_is_no_executor_is_refused(written: Any, message: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_what_to_install() -> None:
-    with pytest.raises(ct.UnknownNameError, match="pip install qelectron-qiskit"):
-        make("QiskitExecutor")
+    with pytest.raises(ct.UnknownNameError, match="pip install qelectron-dask"):
+        make("DaskExecutor")
     with pytest.raises(ct.UnknownNameError, match="Did you mean 'Echo'"):
         make(["Ecko"])
 

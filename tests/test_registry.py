@@ -314,7 +314,7 @@ def test_the_package_lists_its_names_and_has_them() -> None:
 @pytest.mark.parametrize(
     ("where", "name", "message"),
     [
-        (ct.executor, "QiskitExecutor", "pip install qelectron-qiskit"),
+        (ct.executor, "DaskExecutor", "pip install qelectron-dask"),
         (ct.executor, "Simulater", "Did you mean 'Simulator'"),
         (ct.selector, "cyclick", "Did you mean 'cyclic'"),
         (ct, "lattice", "pip install qelectron-dask"),
