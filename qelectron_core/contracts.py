@@ -416,6 +416,14 @@ class Executor(Value):
             16 * numbers
         )
 
+    def executions(self, circuit: QuantumScript) -> int:
+        """Return how many of a job's shots a circuit takes; by default its own.
+
+        More, for a backend that runs it once in each basis of its measurements. Asked
+        only where `limits` has `shots_per_job`.
+        """
+        return circuit.shots.total_shots or 0
+
     def gathers(self, circuit: QuantumScript) -> bool:
         """Tell whether a circuit is better run with others than beside them.
 

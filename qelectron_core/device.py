@@ -77,7 +77,7 @@ class QElectronDevice(Device):
             DEFAULT_EXECUTOR if executors is None else executors
         )
         route = make_route(self.member, device)
-        alike = len({(e.bound.shots, e.bound.default_shots) for e in route}) == 1
+        alike = len({_shots_asked(leaf.bound) for leaf in route}) == 1
         # Where all agree, shots are set before they are split, and then stay.
         self._shots_of = next(iter(route)) if alike else None
         self._sets_shots = any(
@@ -251,6 +251,12 @@ def refuse_live_measurements(circuit: QuantumScript) -> Any:
 
 def _is_own(measurement: Any) -> bool:
     return type(measurement).__module__.startswith("pennylane.measurements.")
+
+
+def _shots_asked(executor: Executor) -> tuple[Any, int | None]:
+    """Return what settles the shots of a circuit on an executor."""
+    asks = executor.shots != "qnode"
+    return executor.shots, None if asks else executor.default_shots
 
 
 def _most_shots(executors: Sequence[Executor]) -> int | None:

@@ -71,6 +71,18 @@ class Limited(Logged):
 
 
 @attrs.frozen
+class Dear(Logged):
+    """Takes ten executions in a job, and four for each circuit."""
+
+    @property
+    def limits(self) -> ct.Limits:
+        return ct.Limits(shots_per_job=10)
+
+    def executions(self, circuit: Any) -> int:
+        return 4
+
+
+@attrs.frozen
 class Gathering(Logged):
     def gathers(self, circuit: Any) -> bool:
         return True
@@ -181,6 +193,14 @@ def test_circuits_that_want_no_company_of_each_other_are_sent_apart(
     first.result(DEADLINE_S)
     sent = [[float(c.data[0]) for c in job.circuits] for job in log.jobs]
     assert sent == [[0.0], *jobs]
+
+
+def test_an_executor_says_what_a_circuit_takes_of_the_limit(log: Log) -> None:
+    circuit, first = held(Dear(log))
+    futures = [circuit.run_later(0.1) for _ in range(5)]
+    log.opened.set()
+    ct.gather(first, *futures)
+    assert log.sizes == [1, 2, 2, 1]
 
 
 def test_different_settings_are_not_mixed(log: Log) -> None:

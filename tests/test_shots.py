@@ -264,6 +264,13 @@ def test_members_of_a_cluster_have_default_shots_of_their_own() -> None:
     assert count(cluster).map([0.1] * 6) == [3, -1, 5, 3, -1, 5]
 
 
+def test_default_shots_do_not_count_where_all_have_an_equal_vector() -> None:
+    cluster = [Counting(shots=(3, 4)), Counting(own=None, shots=(3, 4))]
+    assert count(cluster).device.with_own_shots(
+        qml.tape.QuantumScript([], [qml.expval(qml.Z(0))])
+    ).shots == qml.measurements.Shots((3, 4))
+
+
 def test_a_selector_is_told_of_the_circuit_with_its_default_shots() -> None:
     exact = qml.tape.QuantumScript([], [qml.expval(qml.Z(0))])
     assert ct.refusal(Sampling(), exact) is None

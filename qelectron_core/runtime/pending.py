@@ -88,7 +88,7 @@ class Pending:
     def _shots(self, task: Task) -> int:
         if self._limits.shots_per_job is None:
             return 0
-        return task.circuit.shots.total_shots or 0
+        return self._executor.executions(task.circuit)
 
     def _payload(self, task: Task) -> int:
         if self._limits.payload_bytes_per_job is None:

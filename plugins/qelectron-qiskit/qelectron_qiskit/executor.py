@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import attrs
 
-from qelectron_core import Executor, Secret
+from qelectron_core import ConfigError, Executor, Secret
 from qelectron_core.errors import check_options
 from qelectron_qiskit import machines
 from qelectron_qiskit import options as checks
@@ -127,6 +127,19 @@ class QiskitExecutor(Executor):
         made: Self = object.__new__(kind)
         return made
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse to become an executor that runs elsewhere, as by `attrs.evolve`.
+
+        Raises:
+            ConfigError: If device and backend are of another kind than it was made as.
+        """
+        if not isinstance(self, _kind_of(self.device, self.backend)):
+            message = (
+                f"device={self.device!r} and backend={self.backend!r} run elsewhere "
+                "than the executor that was changed. Make a new QiskitExecutor(...)."
+            )
+            raise ConfigError(message)
+
     def __repr__(self) -> str:
         """Show the options that were given, and no secret ones."""
         return Executor.__repr__(self).replace(type(self).__name__, "QiskitExecutor", 1)
@@ -199,12 +212,16 @@ class IBMQExecutor:
     """
 
     def __new__(  # type: ignore[misc]  # old programs call it like a class
-        cls, backend: Any, *, max_jobs: int | None = 20, **options: Any
+        cls,
+        backend: Any = "ibmq_qasm_simulator",
+        *,
+        max_jobs: int | None = 20,
+        **options: Any,
     ) -> QiskitExecutor:
         """Return an executor for a machine at IBM Quantum.
 
         Args:
-            backend: Name of the machine.
+            backend: Name of the machine; by default the one that was IBM's simulator.
             max_jobs: Most jobs that wait or run at the same time.
             options: Further options of `QiskitExecutor`.
         """
@@ -213,17 +230,23 @@ class IBMQExecutor:
 
 def _kind(device: Any = "local_sampler", backend: Any = None, **_: Any) -> type[Any]:
     """Return the class of an executor; warn if it stands in for another machine."""
+    if isinstance(backend, str) and machines.is_retired(backend):
+        _warn_of_stand_in(backend)
+    return _kind_of(device, machines.to_backend(backend))
+
+
+def _kind_of(device: Any, backend: Any) -> type[Any]:
     from qelectron_qiskit.ibm.executor import IBMExecutor
     from qelectron_qiskit.local.executor import LocalExecutor, OtherExecutor
 
-    if device == "sampler":
-        if not (isinstance(backend, str) and machines.is_retired(backend)):
-            return IBMExecutor
-        _warn_of_stand_in(backend)
+    if isinstance(backend, str) and machines.is_retired(backend):
         return LocalExecutor
-    kept = machines.to_backend(backend)
-    simulated = not isinstance(kept, machines.Given) or machines.is_aer(kept.backend)
-    return LocalExecutor if simulated else OtherExecutor
+    if device == "sampler":
+        return IBMExecutor
+    is_other = isinstance(backend, machines.Given) and not machines.is_aer(
+        backend.backend
+    )
+    return OtherExecutor if is_other else LocalExecutor
 
 
 def _warn_of_stand_in(backend: str) -> None:

@@ -129,27 +129,36 @@ def to_secret(value: Any) -> Any:
 # --- Options of IBM's Sampler ---------------------------------------------------------
 
 
+#: What begins a frozen dictionary, and a frozen list.
+_DICT: Final = "{}"
+_LIST: Final = "[]"
+
+
 def freeze(value: Any) -> Any:
     """Return nested options as tuples, which can be compared and hashed."""
     if isinstance(value, Mapping):
-        return tuple(sorted((str(key), freeze(each)) for key, each in value.items()))
-    if isinstance(value, list):
-        return tuple(map(freeze, value))
+        pairs = sorted((str(key), freeze(each)) for key, each in value.items())
+        return (_DICT, *pairs)
+    if isinstance(value, (list, tuple)):
+        return (_LIST, *map(freeze, value))
     return value
 
 
 def thaw(value: Any) -> Any:
-    """Return what `freeze` froze as dictionaries."""
-    if isinstance(value, tuple) and all(map(_is_pair, value)):
-        return {key: thaw(each) for key, each in value}
+    """Return what `freeze` froze."""
+    match value:
+        case (str(kind), *pairs) if kind == _DICT:
+            return {key: thaw(each) for key, each in pairs}
+        case (str(kind), *parts) if kind == _LIST:
+            return [thaw(each) for each in parts]
     return value
 
 
-def _is_pair(value: Any) -> bool:
-    match value:
-        case (str(), _):
-            return True
-    return False
+def _to_tuples(value: Any) -> Any:
+    """Return what was frozen, and has been written down since."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_to_tuples, value))
+    return value
 
 
 @attrs.frozen(repr=False)
@@ -157,10 +166,10 @@ class SamplerSettings:
     """Options of IBM's Sampler as a value, which shows as the dictionary that it was.
 
     Attributes:
-        frozen: Pairs of names and values; nested ones are such pairs as well.
+        frozen: What `freeze` makes of it.
     """
 
-    frozen: tuple[Any, ...] = attrs.field(default=(), converter=freeze)
+    frozen: tuple[Any, ...] = attrs.field(default=(_DICT,), converter=_to_tuples)
 
     def thaw(self) -> dict[str, Any]:
         """Return the dictionary."""
@@ -169,7 +178,7 @@ class SamplerSettings:
 
     def __bool__(self) -> bool:
         """Tell whether there is any."""
-        return bool(self.frozen)
+        return len(self.frozen) > 1
 
     def __repr__(self) -> str:
         """Show the dictionary."""
@@ -185,7 +194,7 @@ def to_options(value: Any) -> SamplerSettings:
     if isinstance(value, SamplerSettings):
         return value
     if value is None or isinstance(value, Mapping):
-        return SamplerSettings({} if value is None else value)
+        return SamplerSettings(freeze({} if value is None else value))
     message = (
         f"options={value!r} are no options of IBM's Sampler. Expected a dictionary "
         "such as {'twirling': {'enable_gates': True}}."

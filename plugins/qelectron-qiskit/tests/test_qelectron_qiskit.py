@@ -503,3 +503,39 @@ def test_it_can_be_written_down_and_made_again_in_a_process_that_knows_nothing()
         check=True,
     )
     assert done.stdout.splitlines() == list(map(repr, executors))
+
+
+def test_what_would_run_elsewhere_cannot_be_made_of_another_one() -> None:
+    expected = r"run elsewhere than the executor that was changed. Make a new"
+    with pytest.raises(ct.ConfigError, match=expected):
+        attrs.evolve(QiskitExecutor(**AT_IBM), device="local_sampler")
+    with pytest.raises(ct.ConfigError, match=expected):
+        attrs.evolve(QiskitExecutor(), **AT_IBM)
+
+
+def test_options_are_kept_as_they_were_given() -> None:
+    given = {"environment": {"job_tags": ["a", ["b", 1]], "other": []}, "x": {}}
+    assert QiskitExecutor(options=given).options.thaw() == given
+
+
+def test_noise_of_ibms_local_mode_does_not_repeat_from_basis_to_basis() -> None:
+    def both() -> Any:
+        qml.Hadamard(0)
+        qml.S(0)
+        return qml.sample(qml.X(0)), qml.sample(qml.Z(0))
+
+    executor = QiskitExecutor(
+        options={"dynamical_decoupling": {"enable": False}}, shots=400, seed=1
+    )
+    first, second = make(executor, function=both, wires=1)()
+    assert 0.3 < np.mean(first == second) < 0.7
+
+
+def test_an_executor_of_another_process_uses_no_other_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = pickle.dumps(QiskitExecutor(**AT_IBM, ibmqx_token=f"{TOKEN}-unheard-of"))
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", f"{TOKEN}-of-somebody-else")
+    connection = pickle.loads(data).open()
+    with pytest.raises(ct.ConfigError, match="a token does not travel"):
+        connection.ask(lambda: connection.service)

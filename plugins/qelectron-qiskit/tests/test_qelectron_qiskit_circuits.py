@@ -390,3 +390,26 @@ def test_any_circuit_equals_default_qubit(job: list[QuantumScript]) -> None:
         run(sampled, SAMPLED), exact, sampled, strict=True
     ):
         assert_near(circuit, found, expected)
+
+
+class Half(qml.operation.Operation):
+    """A rotation by half of its parameter, known by its decomposition."""
+
+    num_wires = 1
+    num_params = 1
+
+    @staticmethod
+    def compute_decomposition(*params: Any, wires: Any, **_: Any) -> list[Any]:
+        return [qml.RX(params[0] / 2, wires)]
+
+
+def test_a_template_of_a_users_own_rotation_is_taken_apart_each_time() -> None:
+    circuits = [
+        QuantumScript(
+            [qml.BasicEntanglerLayers([[x, 0.5]], [0, 1], rotation=Half)],
+            [qml.expval(qml.Z(0)), qml.expval(qml.Z(1))],
+        )
+        for x in (0.3, 1.1)
+    ]
+    for found, expected in zip(run(circuits), reference(circuits), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-8)

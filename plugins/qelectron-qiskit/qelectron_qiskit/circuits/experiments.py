@@ -106,7 +106,7 @@ def experiment_of(circuit: QuantumScript, seed: int = 0) -> Experiment:
     sources: list[_Source] = []
     for number, basis in enumerate(plan.bases):
         kind = _plain if basis.shadow is None else _shadow
-        own = _seed_of(seed, number)
+        own = seed_of(seed, number)
         made, source = kind(prepared, basis, shots, own)
         rows += made
         sources.append(source)
@@ -147,8 +147,8 @@ def _deferred(circuit: QuantumScript) -> QuantumScript:
     return deferred
 
 
-def _seed_of(seed: int, number: int) -> int:
-    """Return the seed of one row: that of the circuit, and of its own."""
+def seed_of(seed: int, number: int) -> int:
+    """Return one of several seeds that are made of one: the first is that itself."""
     if number == 0:
         return seed
     sequence = np.random.SeedSequence(seed, spawn_key=(number,))
@@ -240,7 +240,7 @@ def _shadow(
             structure,
             np.append(own_params, _TURNS[recipe].reshape(-1)),
             int(np.count_nonzero(row_of_shot == number)),
-            _seed_of(seed, number + 1),
+            seed_of(seed, number + 1),
         )
         for number, recipe in enumerate(unique)
     ]

@@ -13,7 +13,7 @@ from pennylane.ops import Conditional, StatePrep
 from pennylane.ops.functions import bind_new_parameters
 from pennylane.tape import QuantumScript
 
-from qelectron_qiskit.circuits.gates import Instruction, Written, is_native
+from qelectron_qiskit.circuits.gates import DIRECT, Instruction, Written, is_native
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,13 +33,21 @@ def native(
 ) -> Iterator[Any]:
     """Yield operators, taken apart as far as needed, but for those that are kept."""
     for op in operators:
-        if type(op) in kept or is_native(op):
+        if _is_kept(op, kept) or is_native(op):
             yield op
         elif isinstance(op, Conditional):
             for part in native([op.base]):
                 yield Conditional(op.meas_val, part)
         else:
             yield from _parts(op)
+
+
+def _is_kept(op: Any, kept: Collection[type]) -> bool:
+    """Tell whether an operator is one that is kept, made of gates that are known."""
+    if type(op) not in kept:
+        return False
+    kinds = [each for each in op.hyperparameters.values() if isinstance(each, type)]
+    return all(kind in DIRECT for kind in kinds)
 
 
 def in_turn(operators: Iterable[Any]) -> Iterator[Any]:
@@ -109,11 +117,12 @@ def layout_of(op: Any, qubits: Mapping[Hashable, int]) -> Layout:
     settings = tuple(sorted(op.hyperparameters.items()))
     order = tuple(qubits[wire] for wire in op.wires)
     key = (type(op), order, settings, np.shape(op.data[0]))
-    if key not in _layouts:
+    found = _layouts.get(key)
+    if found is None:
         if len(_layouts) >= MOST_LAYOUTS:
             _layouts.clear()
-        _layouts[key] = _take_apart(op, qubits)
-    return _layouts[key]
+        found = _layouts[key] = _take_apart(op, qubits)
+    return found
 
 
 def _take_apart(op: Any, qubits: Mapping[Hashable, int]) -> Layout:

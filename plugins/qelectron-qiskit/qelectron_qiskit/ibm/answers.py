@@ -104,14 +104,14 @@ def translated(
     if isinstance(error, QElectronError):
         return error
     trouble, said = Trouble(error), _said(error, secret)
+    sent = submitting and (trouble.is_submit or has_submitted())
+    if sent and not (trouble.is_submit and trouble.is_refusal) and trouble.connected:
+        return ConnectionError(f"IBM: {said}")  # nobody knows what became of it
     if _is_bad_token(error, trouble):
         return ExecutorError(
             f"IBM refused the token: {said}. Make a new one at quantum.cloud.ibm.com, "
             "and pass it as ibmqx_token= or in QISKIT_IBM_TOKEN."
         )
-    sent = submitting and (trouble.is_submit or has_submitted())
-    if sent and not (trouble.is_submit and trouble.is_refusal) and trouble.connected:
-        return ConnectionError(f"IBM: {said}")  # nobody knows what became of it
     if trouble.is_refusal:
         return _refused(trouble, said, submitting=submitting)
     if not trouble.failed:  # no request, but something of the client's

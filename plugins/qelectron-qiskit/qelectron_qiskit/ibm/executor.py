@@ -37,9 +37,8 @@ _log: Final = logging.getLogger("qelectron")
 #: Executions (shots, of each circuit that is run) that IBM takes in one job; see
 #: https://quantum.cloud.ibm.com/docs/guides/job-limits.
 MOST_EXECUTIONS: Final = 10_000_000
-#: Shots that share one job where the executor may choose; the bases in which a circuit
-#: is read multiply them.
-SHOTS_OF_A_JOB: Final = 1_000_000
+#: Executions that share one job where the executor may choose.
+SHOTS_OF_A_JOB: Final = 5_000_000
 #: Bytes of one request, by a guess on the safe side.
 BYTES_OF_A_JOB: Final = 2**25
 #: Pauses before it is looked again for a job that is not found, in seconds.
@@ -67,6 +66,7 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         Raises:
             ConfigError: If no machine is named, or exact results are asked for.
         """
+        QiskitExecutor.__attrs_post_init__(self)
         if not isinstance(self.backend, str):
             message = (
                 f"backend={self.backend!r} is no machine at IBM. Expected a name such "
@@ -115,6 +115,12 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
 
         reason = super().refuse(circuit)
         return reason or refuse_sampled(circuit) or refuse_operators(circuit)
+
+    def executions(self, circuit: QuantumScript) -> int:
+        """Count the shots in each of the bases in which a circuit is read."""
+        from qelectron_qiskit.circuits.bases import plan_of
+
+        return super().executions(circuit) * len(plan_of(circuit, {}).bases)
 
     def open(self) -> Connection:
         """Make what all jobs share; nothing is asked yet."""
@@ -181,7 +187,7 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
             message = (
                 f"the circuits of one job take {pubs.n_executions:,} executions in all "
                 f"their bases, and IBM takes {MOST_EXECUTIONS:,}. Ask for fewer shots, "
-                "or leave single_job at False."
+                "or send fewer circuits at once."
             )
             raise ConfigError(message)
         made = pubs.make(connection.compiler)
@@ -195,7 +201,7 @@ class IBMExecutor(QiskitExecutor, RemoteExecutor):
         remote = connection.job(handle.id)
         experiments = _experiments(handle.job, _tag(remote, handle.job))
         rows = [row for each in experiments for row in each.rows]
-        pubs = Pubs.of(rows, connection.most_shots)
+        pubs = Pubs.of(rows, _most_shots(connection))
         bits = iter(pubs.bits(require_results(remote)))
         facts = {**_known_of(connection), **self._metrics(remote)}
         return [
@@ -261,6 +267,14 @@ def _require_fits(circuit: QuantumScript, connection: Connection) -> None:
     reason = refuse_wide(circuit, facts) or refuse_dynamic(circuit, facts.operations)
     if reason is not None:
         raise ConfigError(f"machine {facts.name!r} cannot run a circuit: {reason}.")
+
+
+def _most_shots(connection: Connection) -> int | None:
+    """Return the shots that the machine takes at once, which may be gone by now."""
+    try:
+        return connection.most_shots
+    except ConfigError:
+        return None
 
 
 def _known_of(connection: Connection) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ _CLIENT: Final = "qiskit_ibm_runtime"
 
 def hide(text: str, secret: Secret | None = None) -> str:
     """Return a text without any token that this process may use."""
-    return _without(_tokens(secret), text)
+    return _without(tokens_of(secret), text)
 
 
 class HidingFilter(logging.Filter):
@@ -52,7 +52,7 @@ _filter: Final = HidingFilter()
 
 def hide_in_logs(secret: Secret | None) -> None:
     """Hide tokens in whatever IBM's client logs from now on."""
-    _filter.tokens |= _tokens(secret)
+    _filter.tokens |= tokens_of(secret)
     for name in [*logging.Logger.manager.loggerDict]:
         if name.partition(".")[0] == _CLIENT:
             logging.getLogger(name).addFilter(_filter)
@@ -64,7 +64,7 @@ def _without(tokens: Iterable[str], text: str) -> str:
     return _BEARER.sub(HIDDEN, text)
 
 
-def _tokens(secret: Secret | None) -> frozenset[str]:
+def tokens_of(secret: Secret | None) -> frozenset[str]:
     """Return a secret, and the tokens of the environment and of Qiskit's file."""
     from qiskit_ibm_runtime import QiskitRuntimeService
 

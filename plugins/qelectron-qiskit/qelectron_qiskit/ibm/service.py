@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from qelectron_core import ConfigError, ExecutorError, Secret, TransientError
 from qelectron_qiskit.circuits.compiling import Compiler
 from qelectron_qiskit.ibm.answers import UNAUTHORIZED, Trouble, translated
-from qelectron_qiskit.ibm.hiding import hide, hide_in_logs
+from qelectron_qiskit.ibm.hiding import hide, hide_in_logs, tokens_of
 from qelectron_qiskit.ibm.http import forget_submit, has_submitted, make_service
 from qelectron_qiskit.machines import Facts, near
 
@@ -110,7 +110,7 @@ class Connection:
             return self._ask(request, submitting=submitting)
         except Exception as error:
             failure = error
-        if Trouble(failure).status == UNAUTHORIZED:
+        if _may_ask_anew(failure, submitting=submitting):
             self._renew(stale)
             try:
                 return self._ask(request, submitting=submitting)
@@ -319,7 +319,7 @@ def _account(executor: IBMExecutor) -> Mapping[str, str]:
     """
     secret = executor.ibmqx_token
     given: dict[str, str | None] = {
-        "token": secret.reveal() if secret is not None and secret.is_known else None,
+        "token": None if secret is None else _revealed(secret),
         "instance": executor.instance,
         "channel": executor.channel,
         "url": executor.url,
@@ -329,6 +329,24 @@ def _account(executor: IBMExecutor) -> Mapping[str, str]:
         given["token"] = os.environ.get("QISKIT_IBM_TOKEN")
         given["instance"] = given["instance"] or os.environ.get("QISKIT_IBM_INSTANCE")
     return {name: value for name, value in given.items() if value}
+
+
+def _revealed(secret: Secret) -> str:
+    """Return a token, which may have come from another process.
+
+    Raises:
+        ConfigError: If this one holds it neither in its environment nor in a file.
+    """
+    here = [Secret(token) for token in tokens_of(None)]
+    return next((each for each in here if each == secret), secret).reveal()
+
+
+def _may_ask_anew(error: Exception, *, submitting: bool) -> bool:
+    """Tell whether IBM took a bearer for expired, and nothing else."""
+    trouble = Trouble(error)
+    if trouble.status != UNAUTHORIZED:
+        return False
+    return not (submitting and has_submitted()) or trouble.is_submit
 
 
 def _is_session_over(error: Exception) -> bool:

@@ -9,14 +9,14 @@ sample.
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from qelectron_core import ExecutorError
-from qelectron_qiskit.circuits.compiling import Compiled, Compiler
+from qelectron_qiskit.circuits.compiling import MOST_COMPILED, Compiled, Compiler
 from qelectron_qiskit.circuits.experiments import Row
 from qelectron_qiskit.circuits.readings import Distribution
 from qelectron_qiskit.circuits.structures import Structure
@@ -68,7 +68,7 @@ class AerMachine:
         self.is_noisy = sites.is_noisy
         self._sites = sites
         self._compiler = compiler
-        self._ready: WeakKeyDictionary[Compiled, _Ready] = WeakKeyDictionary()
+        self._ready: OrderedDict[Structure, _Ready] = OrderedDict()
 
     def bits(self, rows: Sequence[Row]) -> list[Any]:
         """Return per row its bits, or the exception that it ended in."""
@@ -123,12 +123,14 @@ class AerMachine:
 
     def _get_ready(self, structure: Structure) -> _Ready:
         """Return a structure where it runs; found out once for each."""
-        compiled = self._compiler.compile(structure)
-        known = self._ready.get(compiled)
+        known = self._ready.get(structure)
         if known is None:
+            compiled = self._compiler.compile(structure)
             site = self._sites.of(compiled.circuit)
             known = _Ready(structure, compiled, site, self.is_noisy)
-            self._ready[compiled] = known
+            self._ready[structure] = known
+            while len(self._ready) > MOST_COMPILED:
+                self._ready.popitem(last=False)
         return known
 
 

@@ -10,6 +10,7 @@ import attrs
 
 from qelectron_core import Capabilities, Job, Outcome, Result
 from qelectron_qiskit import machines
+from qelectron_qiskit.circuits.experiments import seed_of
 from qelectron_qiskit.executor import QiskitExecutor
 from qelectron_qiskit.options import SamplerSettings
 from qelectron_qiskit.refusals import (
@@ -55,12 +56,13 @@ class LocalExecutor(_HereExecutor):
 
     def __attrs_post_init__(self) -> None:
         """Refuse a backend that does not run here."""
+        QiskitExecutor.__attrs_post_init__(self)
         if isinstance(self._machine, str):
             machines.check_local(self._machine)
 
     @property
     def _machine(self) -> Any:
-        if self.device == "sampler":  # of a machine that IBM has switched off
+        if isinstance(self.backend, str) and machines.is_retired(self.backend):
             return machines.stand_in(self.backend)
         return self.backend
 
@@ -123,9 +125,13 @@ def _sample_as_at_ibm(
     from qiskit_ibm_runtime.executor_sampler import Sampler
 
     sampler = Sampler(mode=backend, options=options.thaw())
-    if sampler.options.simulator.seed_simulator is None:
-        sampler.options.simulator.seed_simulator = seed
-    results: Iterable[Any] = sampler.run(pubs, shots=shots).result()
+    own_seed = sampler.options.simulator.seed_simulator
+    results: list[Any] = []
+    for number, pub in enumerate(pubs):
+        # Each PUB of a run begins with its seed, and would repeat another one's noise.
+        first = seed if own_seed is None else own_seed
+        sampler.options.simulator.seed_simulator = seed_of(first, number) % 2**31
+        results.extend(sampler.run([pub], shots=shots).result())
     return results
 
 

@@ -8,7 +8,7 @@ simulator of these alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 import numpy as np
@@ -16,6 +16,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qiskit import QuantumCircuit
+
+
+#: Parts of a machine that are kept before all of them are made anew.
+MOST_PARTS: Final = 64
 
 
 @attrs.frozen(eq=False)
@@ -107,6 +111,8 @@ class PartsOfMachine:
         """Return where a circuit runs."""
         qubits = active_qubits(circuit)
         if qubits not in self._known:
+            if len(self._known) >= MOST_PARTS:
+                self._known.clear()
             simulator = _simulator_of(self._backend, qubits)
             self._known[qubits] = simulator, Misreads.of(simulator.options.noise_model)
         simulator, misreads = self._known[qubits]
