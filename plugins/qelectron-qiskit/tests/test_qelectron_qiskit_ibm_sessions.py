@@ -28,6 +28,7 @@ from ibm_server import IBMServer
 
 import qelectron_core as ct
 from qelectron_core.testing import virtual_clock
+from qelectron_qiskit.executor import QiskitExecutor
 from qelectron_qiskit.ibm import executor as ibm
 
 ANGLES = [math.pi * number / 5 for number in range(6)]
@@ -176,7 +177,7 @@ def test_jobs_that_find_its_limit_together_open_one_other_only(
 
 
 def _circuits() -> tuple[Any, ...]:
-    return (electron_on(ct.executor.Echo(), shots=100).construct((0.3,), {}),)
+    return (electron_on(QiskitExecutor(), shots=100).construct((0.3,), {}),)
 
 
 @pytest.mark.parametrize("instance", [OPEN, None])

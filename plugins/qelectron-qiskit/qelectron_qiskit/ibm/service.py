@@ -338,7 +338,14 @@ def _revealed(secret: Secret) -> str:
         ConfigError: If this one holds it neither in its environment nor in a file.
     """
     here = [Secret(token) for token in tokens_of(None)]
-    return next((each for each in here if each == secret), secret).reveal()
+    found = next((each for each in here if each == secret), secret)
+    if found.is_known:
+        return found.reveal()
+    message = (
+        "a token does not travel to other processes, and this one does not know it. "
+        "Set it here, too: in QISKIT_IBM_TOKEN, or in Qiskit's account file."
+    )
+    raise ConfigError(message)
 
 
 def _may_ask_anew(error: Exception, *, submitting: bool) -> bool:
