@@ -1,7 +1,9 @@
 """Circuits in Qiskit's hands: what they compute, and what is read of them."""
 
 import itertools
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,11 @@ from qelectron_qiskit.circuits.structures import prepare
 from qelectron_qiskit.executor import QiskitExecutor
 from qelectron_qiskit.local import aer
 
-EXACT = QiskitExecutor(shots=None)
-SAMPLED = QiskitExecutor(shots="qnode", seed=7)
+sys.path.insert(0, str(Path(__file__).parent))
+
+from local_bench import EXACT, SAMPLED
+from local_bench import results as run
+
 ATOL = 1e-8
 A, B, C = 0.37, 1.21, -0.83
 rng = np.random.default_rng(0)
@@ -36,27 +41,6 @@ HAMILTONIAN = qml.Hamiltonian(
     [0.5, -1.2, 0.3, 2.0],
     [qml.Z(0), qml.X(0) @ qml.Z(1), qml.Y(1), qml.I(0)],
 )
-
-
-def run(
-    circuits: Sequence[QuantumScript],
-    executor: Any = EXACT,
-    *,
-    ordinals: Sequence[int] | None = None,
-    **how: Any,
-) -> list[Any]:
-    """Return the results of circuits that are run as one job."""
-    bound = executor.for_device(qml.device("default.qubit"))
-    assert [bound.refuse(each) for each in circuits] == [None] * len(circuits)
-    numbers = range(len(circuits)) if ordinals is None else ordinals
-    seeds = tuple(Seed(5, number) for number in numbers)
-    job = Job("job", tuple(circuits), seeds, Settings(**how), bound.open())
-    results = []
-    for outcome in bound.run(job):
-        if isinstance(outcome, Exception):
-            raise outcome
-        results.append(outcome.value)
-    return results
 
 
 def reference(circuits: Sequence[QuantumScript], **how: Any) -> list[Any]:

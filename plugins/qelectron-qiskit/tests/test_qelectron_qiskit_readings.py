@@ -1,6 +1,8 @@
 """What is read of circuits: measurements, in the middle too, seeds, and noise."""
 
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,36 +18,22 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
 from qiskit_ibm_runtime import fake_provider
 
 import qelectron_core as ct
-from qelectron_core import Job, Seed, Settings
 from qelectron_core.testing.conformance.reference import estimates, told_by
 from qelectron_qiskit.circuits import compiling
 from qelectron_qiskit.circuits.compiling import Compiler
 from qelectron_qiskit.circuits.experiments import experiment_of
 from qelectron_qiskit.executor import QiskitExecutor
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from local_bench import EXACT, SAMPLED
+from local_bench import outcomes as run
+
 DEADLINE_S = 60
-EXACT = QiskitExecutor(shots=None)
-SAMPLED = QiskitExecutor(shots="qnode", seed=7)
 HERMITIAN = np.array([[1, 2 - 1j], [2 + 1j, -0.5]])
 HAMILTONIAN = qml.Hamiltonian(
     [0.5, -1.2, 0.3], [qml.Z(0), qml.X(0) @ qml.Z(1), qml.Y(1)]
 )
-
-
-def run(
-    circuits: Sequence[QuantumScript],
-    executor: Any = SAMPLED,
-    *,
-    ordinals: Sequence[int] | None = None,
-    **how: Any,
-) -> list[Any]:
-    """Return the results of circuits that are run as one job, or their errors."""
-    bound = executor.for_device(qml.device("default.qubit"))
-    assert [bound.refuse(each) for each in circuits] == [None] * len(circuits)
-    numbers = range(len(circuits)) if ordinals is None else ordinals
-    seeds = tuple(Seed(5, number) for number in numbers)
-    job = Job("job", tuple(circuits), seeds, Settings(**how), bound.open())
-    return [getattr(outcome, "value", outcome) for outcome in bound.run(job)]
 
 
 def reference(circuits: Sequence[QuantumScript], **how: Any) -> list[Any]:
