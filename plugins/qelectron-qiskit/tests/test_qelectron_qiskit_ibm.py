@@ -160,6 +160,16 @@ def test_jobs_are_split_to_the_limit_of_shots_and_put_back_in_order(
     assert sorted(job.parameter_sets for job in server.jobs) == [2] + [3] * 6
 
 
+def test_single_job_is_one_where_the_executor_would_choose_several(
+    server: IBMServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ibm, "SHOTS_OF_A_JOB", 3 * 1024)
+    with virtual_clock():
+        results = electron_on(executor_at(server, single_job=True)).map(ANGLES)
+    assert results == pytest.approx([exact()(x) for x in ANGLES], abs=NOISE)
+    assert [job.parameter_sets for job in server.jobs] == [len(ANGLES)]
+
+
 def test_jobs_are_split_to_the_limit_of_bytes_and_put_back_in_order(
     server: IBMServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
