@@ -104,6 +104,9 @@ class Limits:
     )
 
 
+_NO_LIMITS: Final = Limits()
+
+
 @attrs.frozen
 class Settings:
     """How the circuits of one job are to be run; equal for all of them.
@@ -369,7 +372,7 @@ class Executor(Value):
     @property
     def limits(self) -> Limits:
         """The most that one job may hold."""
-        return Limits()
+        return _NO_LIMITS
 
     @property
     def default_shots(self) -> int | None:
@@ -432,6 +435,18 @@ class Executor(Value):
         """
         del circuit
         return False
+
+    def most_fused(self, circuit: QuantumScript) -> int:
+        """Return how many circuits like one it likes to get as one over arrays.
+
+        Asked where circuits differ in parameters only, and only of executors that
+        declare `broadcasting`. By default one: each comes by itself.
+
+        Args:
+            circuit: One of them; exact, and of operators that take arrays.
+        """
+        del circuit
+        return 1
 
     def company(self, circuit: QuantumScript) -> Hashable:
         """Return what circuits must have in common to share a job; by default nothing.

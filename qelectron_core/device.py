@@ -18,6 +18,7 @@ from pennylane.exceptions import DeviceError
 from pennylane.measurements import MeasurementTransform
 from pennylane.transforms.core import CompilePipeline
 
+from qelectron_core import fusion
 from qelectron_core.cluster import Member, to_member
 from qelectron_core.contracts import Executor, Settings
 from qelectron_core.dispatcher import USUAL, Counter, Dispatcher
@@ -114,6 +115,17 @@ class QElectronDevice(Device):
         if self._shots_of is None:
             return circuit
         return with_shots_of(self._shots_of.bound, circuit)
+
+    def most_fused(self, circuit: QuantumScript) -> int:
+        """Return how many circuits of the structure of one may be run as one.
+
+        One, if each is looked at by itself: by a selector, a cache, or a seed.
+        """
+        executors = self.executors
+        if self.policy.mode or len(executors) > 1 or not fusion.is_fusible(circuit):
+            return 1
+        (only,) = executors
+        return only.most_fused(circuit) if only.capabilities.broadcasting else 1
 
     def supports_derivatives(
         self,

@@ -150,7 +150,7 @@ def as_completed(
         TimeoutError: If some are not done in time.
     """
     pending = _futures_in(futures)
-    with _progress_bar(len(pending), shown=progress) as advance:
+    with progress_bar(len(pending), shown=progress) as advance:
         try:
             for future in cf.as_completed(pending, timeout):
                 advance()
@@ -240,9 +240,9 @@ class _NoBar:
 
 
 class _Bar:
-    """A rich progress bar over a known number of calls."""
+    """A rich progress bar over calls, whose number need not be known."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int | None) -> None:
         from rich.console import Console
         from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -260,5 +260,6 @@ class _Bar:
         self._progress.stop()
 
 
-def _progress_bar(total: int, *, shown: bool) -> _Bar | _NoBar:
+def progress_bar(total: int | None, *, shown: bool) -> _Bar | _NoBar:
+    """Return what shows how many calls of a total, if that is known, are done."""
     return _Bar(total) if shown else _NoBar()

@@ -9,12 +9,12 @@ is being differentiated, in the caller's thread, when it asks for the result.
 
 from __future__ import annotations
 
-import copy
+import concurrent.futures as cf
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 import numpy as np
@@ -23,7 +23,7 @@ from pennylane.devices import Device, ExecutionConfig
 from pennylane.math import Interface
 from pennylane.transforms import convert_to_numpy_parameters
 
-from qelectron_core import outputs
+from qelectron_core import fusion, outputs
 from qelectron_core.attaching import attach_tasks
 from qelectron_core.contracts import Settings
 from qelectron_core.device import QElectronDevice, settings_of, unmerged
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from qelectron_core.contracts import Result
     from qelectron_core.events import Execution
     from qelectron_core.qnode import QElectron
+    from qelectron_core.tracing.functions import Built
 
 Circuits = Sequence["QuantumScript"]
 
@@ -51,63 +52,59 @@ class Later:
         tasks: Circuits to submit; empty if the call is done already.
     """
 
-    def __init__(self, call: QElectron, args: Any, kwargs: Any) -> None:
+    def __init__(
+        self, call: QElectron, args: Any, kwargs: Any, built: Built | None = None
+    ) -> None:
         """Do what comes before execution.
 
         Args:
             call: A QElectron that nobody else uses.
             args: Positional arguments of the call.
             kwargs: Keyword arguments of the call.
+            built: The circuit, if it is there already.
         """
         self.future = QFuture(new_id("call"))
         self.tasks: list[Task] = []
         self._call = call
+        self._finish: Finish
         with pennylane_code():
-            self._prepare(args, dict(kwargs))
+            self._prepare(args, dict(kwargs), built)
 
     def send(self) -> None:
         """Dispatch the circuits."""
         runtime().submit(self.tasks)
 
+    def run(self) -> Any:
+        """Run the circuits, in this thread where that can be, and return the result.
+
+        Raises:
+            Exception: What the call ended in.
+        """
+        try:
+            runtime().submit(self.tasks, wait=True)
+            return cf.Future.result(self.future)
+        except BaseException:
+            if not self.future.done():  # Ctrl-C
+                self.future.cancel()
+            raise
+
     def attach(self, handle: str) -> None:
         """Take the results of the circuits from a job that the vendor has."""
         attach_tasks(self.tasks, handle)
 
-    @staticmethod
-    def prepare_all(qelectron: QElectron, calls: Iterable[Any]) -> list[Later]:
-        """Do what comes before execution, for several calls."""
-        prepared: list[Later] = []
-        try:
-            for args in calls:
-                prepared.append(Later(copy.copy(qelectron), args, {}))
-        except BaseException:
-            runtime().forget([task for later in prepared for task in later.tasks])
-            raise
-        return prepared
-
-    @staticmethod
-    def send_all(calls: Iterable[Later]) -> None:
-        """Dispatch the circuits of several calls together."""
-        runtime().submit([task for call in calls for task in call.tasks])
-
-    def _prepare(self, args: Any, kwargs: Any) -> None:
-        function, output = self._call.func, _Output()
-        self._call.func = partial(output.remember, function)
-        try:
-            circuit = self._call.construct(args, kwargs)
-        finally:
-            self._call.func = function
+    def _prepare(self, args: Any, kwargs: Any, built: Built | None) -> None:
+        built = built or self._call.builder.build(self._call, args, kwargs)
         pipeline = self._call.compile_pipeline
         pipeline.set_classical_component(self._call, args, kwargs)
-        circuits, post = pipeline((circuit,))
-        self._finish = _Finish(self._call, circuit, output.value, post)
+        circuits, post = pipeline((built.circuit,))
+        self._finish = _Finish(self._call, built, post)
         if pipeline.is_informative or not circuits:
             self._done_with(self._finish(circuits if pipeline.is_informative else ()))
             return
-        self._route(circuits)
+        self._route(circuits, is_plain=built.is_plain)
 
-    def _route(self, circuits: Circuits) -> None:
-        interface = _interface(self._call, circuits)
+    def _route(self, circuits: Circuits, *, is_plain: bool) -> None:
+        interface = _interface(self._call, circuits, is_plain=is_plain)
         if interface == Interface.NUMPY:
             self._submit(circuits, self._settings(circuits), self._finish)
             return
@@ -227,15 +224,14 @@ class Later:
         self.future.set_result(value)
 
 
-class _Output:
-    """What a quantum function returned, which tells how to nest the results."""
+class Finish(Protocol):
+    """What comes after the execution of a call."""
 
-    def __init__(self) -> None:
-        self.value: Any = None
+    def output(self) -> str | None:
+        """Return how the results of the one circuit are nested, as JSON."""
 
-    def remember(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        self.value = function(*args, **kwargs)
-        return self.value
+    def __call__(self, results: Sequence[Result]) -> Any:
+        """Return the result of the call from those of its circuits."""
 
 
 class _Finish:
@@ -246,13 +242,16 @@ class _Finish:
 
     __slots__ = ("_interface", "_output", "_post", "_shot_vector")
 
-    def __init__(self, call: QElectron, circuit: Any, output: Any, post: Any) -> None:
-        informative = call.compile_pipeline.is_informative
+    def __init__(self, call: QElectron, built: Built, post: Any) -> None:
+        circuit, informative = built.circuit, call.compile_pipeline.is_informative
         self._post = post if informative else _FirstOf(post)
-        self._output = output
+        self._output = built.output
         self._shot_vector = circuit.shots.has_partitioned_shots
-        parameters = circuit.get_parameters(trainable_only=False)
-        plain = parameters or informative or call.interface == "auto"
+        plain = (
+            call.interface == "auto"
+            or informative
+            or circuit.get_parameters(trainable_only=False)
+        )
         self._interface = None if plain else call.interface
 
     def output(self) -> str | None:
@@ -264,6 +263,53 @@ class _Finish:
         if self._interface is not None:
             value = outputs.to_interface(value, self._interface)
         return outputs.like_function(value, self._output, shot_vector=self._shot_vector)
+
+
+def send_all(calls: Iterable[Later]) -> None:
+    """Dispatch the circuits of several calls together."""
+    runtime().submit([task for call in calls for task in call.tasks])
+
+
+class LaterMany(Later):
+    """Many calls of a QElectron as one circuit over arrays of parameters.
+
+    The result of its future is a list of theirs.
+    """
+
+    def __init__(self, call: QElectron, built: Built, count: int) -> None:
+        """Take the circuit.
+
+        Args:
+            call: A QElectron that nobody else uses, without transforms.
+            built: A circuit over arrays of plain numbers, which is not sampled.
+            count: Length of the arrays.
+        """
+        self.future = QFuture(new_id("call"))
+        self._call = call
+        self._finish = _FinishMany(built, count)
+        with pennylane_code():
+            self._submit([built.circuit], self._settings([built.circuit]), self._finish)
+
+
+class _FinishMany:
+    """What comes after the execution of many calls as one."""
+
+    __slots__ = ("_count", "_measurements", "_output")
+
+    def __init__(self, built: Built, count: int) -> None:
+        self._output = built.output
+        self._measurements = len(built.circuit.measurements)
+        self._count = count
+
+    def output(self) -> None:
+        """Return nothing: no short text tells how the results are nested."""
+
+    def __call__(self, results: Sequence[Result]) -> list[Any]:
+        (result,) = results
+        single = fusion.unfuse(result, self._count, self._measurements)
+        return [
+            outputs.like_function(r, self._output, shot_vector=False) for r in single
+        ]
 
 
 class _FirstOf:
@@ -406,10 +452,12 @@ def _parameters(circuits: Circuits) -> list[Any]:
     return [p for c in circuits for p in c.get_parameters(trainable_only=False)]
 
 
-def _interface(call: QElectron, circuits: Circuits) -> Interface:
+def _interface(call: QElectron, circuits: Circuits, *, is_plain: bool) -> Interface:
     interface = Interface(call.interface)
     if interface != Interface.AUTO:
         return interface
+    if is_plain:
+        return Interface.NUMPY
     found = qml.math.get_interface(*_parameters(circuits))
     try:
         return Interface(found)

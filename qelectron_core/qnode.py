@@ -9,19 +9,18 @@ from typing import Any, overload
 import attrs
 import pennylane as qml
 
+from qelectron_core.building import Builder
 from qelectron_core.device import QElectronDevice
 from qelectron_core.dispatcher import USUAL
 from qelectron_core.errors import ConfigError, check_options
-from qelectron_core.futures import QFuture, cancel_all, gather
+from qelectron_core.futures import QFuture
 from qelectron_core.later import Later
+from qelectron_core.mapping import run_map
 from qelectron_core.policy import CacheMode, Policy
 from qelectron_core.recording import install, pennylane_code
 
 #: Options of `qelectron`, for the message about a misspelt one.
 OPTIONS = ("executors", "selector", "cache", "store")
-
-#: Calls that `map` prepares before it sends their circuits off together.
-MAP_CHUNK = 256
 
 
 class QElectron(qml.QNode):
@@ -55,6 +54,8 @@ class QElectron(qml.QNode):
             policy=policy,
             title=getattr(qnode.func, "__name__", ""),
         )
+        #: Builds circuits; shared by all copies.
+        self.builder = Builder(qnode.func)
         _check_diff_method(self)
 
     @property
@@ -76,10 +77,22 @@ class QElectron(qml.QNode):
         # A copy per call: a QNode keeps the circuit of the call on itself, which
         # two threads must not share.
         call = copy.copy(self)
+        if self._may_be_quick():
+            built = self.builder.build_quickly(call, args, kwargs)
+            if built is not None:
+                return Later(call, args, kwargs, built).run()
         if install():
             return qml.QNode.__call__(call, *args, **kwargs)
         with pennylane_code():
             return qml.QNode.__call__(call, *args, **kwargs)
+
+    def _may_be_quick(self) -> bool:
+        """Tell whether a call may pass PennyLane's own road by."""
+        return (
+            self.interface in ("auto", "numpy")
+            and not self.compile_pipeline
+            and not self.device.tracker.active
+        )
 
     def run_later(self, *args: Any, **kwargs: Any) -> QFuture:
         """Start a call and return at once.
@@ -124,15 +137,22 @@ class QElectron(qml.QNode):
         *iterables: Iterable[Any],
         progress: bool = False,
         return_exceptions: bool = False,
+        **kwargs: Any,
     ) -> list[Any]:
-        """Call once per item, all at the same time.
+        """Call once per item, many at the same time.
+
+        The results are those of a loop over the calls. Where the quantum function
+        only computes with its arguments, and does so alike for all items, it is called
+        for few of them, and many circuits run as one where the executor gains by it.
 
         Args:
             *iterables: Arguments of the calls, one iterable per parameter, as
-                for the built-in `map`; they must be of equal length.
+                for the built-in `map`; they must be of equal length. Items are taken
+                when they are needed: generators may yield any number of them.
             progress: Whether to show a progress bar.
             return_exceptions: Whether a call that fails has its exception in the
                 place of its result, instead of ending all others.
+            **kwargs: Keyword arguments, the same for every call.
 
         Returns:
             One result per call, in order.
@@ -142,18 +162,13 @@ class QElectron(qml.QNode):
             ValueError: If the iterables differ in length.
         """
         _refuse_capture()
-        arguments = _arguments(iterables)
-        futures: list[QFuture] = []
-        try:
-            for start in range(0, len(arguments), MAP_CHUNK):
-                some = arguments[start : start + MAP_CHUNK]
-                chunk = Later.prepare_all(self, some)
-                Later.send_all(chunk)
-                futures.extend(call.future for call in chunk)
-        except BaseException:
-            cancel_all(futures)
-            raise
-        return gather(futures, progress=progress, return_exceptions=return_exceptions)
+        return run_map(
+            self,
+            iterables,
+            kwargs,
+            progress=progress,
+            return_exceptions=return_exceptions,
+        )
 
     def construct(self, args: Any, kwargs: Any) -> Any:
         """Build the circuit of a call, with the shots that the executors ask for."""
@@ -185,7 +200,7 @@ class QElectron(qml.QNode):
     def _adopt(self, qnode: qml.QNode) -> QElectron:
         made = QElectron.__new__(QElectron)
         made.__dict__.update(vars(qnode))
-        made.device = self.device
+        made.device, made.builder = self.device, self.builder
         if made.diff_method is not self.diff_method:
             _check_diff_method(made)
         return made
@@ -296,26 +311,6 @@ def _with_selector(executors: Any, selector: Any) -> Any:
         )
         raise ConfigError(message)
     return QCluster(executors=executors, selector=selector)
-
-
-def _arguments(iterables: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """Return the arguments of each call of a `map`."""
-    if not iterables:
-        message = "map() needs at least one iterable of arguments: circuit.map(xs)."
-        raise TypeError(message)
-    for item in iterables:
-        if not isinstance(item, Iterable) or getattr(item, "ndim", 1) == 0:
-            message = (
-                "map() takes an iterable per parameter of the circuit, as in "
-                f"circuit.map([0.1, 0.2]), not {item!r}."
-            )
-            raise TypeError(message)
-    columns = [list(item) for item in iterables]
-    if len({len(column) for column in columns}) > 1:
-        lengths = ", ".join(str(len(column)) for column in columns)
-        message = f"map() takes iterables of equal length, not of lengths {lengths}."
-        raise ValueError(message)
-    return list(zip(*columns, strict=True))
 
 
 def _check_diff_method(qelectron: QElectron) -> None:

@@ -6,7 +6,7 @@ decompositions, transpilation, or one run over an array of parameters.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
 import pennylane as qml
@@ -20,11 +20,16 @@ _PLAIN_NAMES: Final = """
     CRot IsingXX IsingYY IsingZZ IsingXY MultiRZ SingleExcitation SingleExcitationPlus
     SingleExcitationMinus DoubleExcitation OrbitalRotation FermionicSWAP
 """
-# Templates that their hyperparameters determine as well, all of them hashable.
-_TEMPLATES: Final = frozenset(
-    {qml.AngleEmbedding, qml.BasicEntanglerLayers, qml.StronglyEntanglingLayers}
-)
+#: Templates that their hyperparameters determine as well, all of them hashable, with
+#: the dimensions of their parameter.
+TEMPLATES: Final = {
+    qml.AngleEmbedding: 1,
+    qml.BasicEntanglerLayers: 2,
+    qml.StronglyEntanglingLayers: 3,
+}
 PLAIN_OPERATORS: Final = frozenset(getattr(qml, name) for name in _PLAIN_NAMES.split())
+#: Operators that a circuit with a structure is made of.
+KNOWN_OPERATORS: Final = PLAIN_OPERATORS | TEMPLATES.keys()
 _PLAIN_OBSERVABLES: Final = frozenset(
     {qml.Identity, qml.PauliX, qml.PauliY, qml.PauliZ, qml.Hadamard}
 )
@@ -36,19 +41,29 @@ _PLAIN_MEASUREMENTS: Final = frozenset(
         qml.measurements.StateMP,
         qml.measurements.SampleMP,
         qml.measurements.CountsMP,
+        qml.measurements.DensityMatrixMP,
+        qml.measurements.PurityMP,
+        qml.measurements.VnEntropyMP,
+        qml.measurements.MutualInfoMP,
     }
 )
+# What measurements have besides class, observable and wires.
+_MEASUREMENT_OPTIONS: Final = ("all_outcomes", "log_base")
 
 
 class _NoStructureError(Exception):
     """A part of a circuit cannot be compared with certainty."""
 
 
-def structure_of(circuit: qml.tape.QuantumScript) -> Hashable | None:
+def structure_of(
+    circuit: qml.tape.QuantumScript, known: dict[int, Hashable] | None = None
+) -> Hashable | None:
     """Return what two circuits have in common that differ in parameters only.
 
     Args:
         circuit: The circuit.
+        known: The parts of operators that were seen before, by their `id`, and is
+            filled with new ones: for circuits that share operators, while they live.
 
     Returns:
         A hashable key, equal for circuits of equal structure, including the
@@ -56,26 +71,37 @@ def structure_of(circuit: qml.tape.QuantumScript) -> Hashable | None:
         shots; `None` if the circuit holds something that cannot be compared with
         certainty.
     """
+    known = {} if known is None else known
     try:
-        operations = [_operator(op) for op in circuit.operations]
-        measurements = [_measurement(mp) for mp in circuit.measurements]
+        operations = [_known(op, _operator, known) for op in circuit.operations]
+        measured = [_known(mp, _measurement, known) for mp in circuit.measurements]
     except _NoStructureError:
         return None
-    return (tuple(operations), tuple(measurements), circuit.shots)
+    return (tuple(operations), tuple(measured), circuit.shots)
+
+
+def _known(
+    part: Any, key: Callable[[Any], Hashable], known: dict[int, Hashable]
+) -> Hashable:
+    found = known.get(id(part))
+    if found is None:
+        found = known[id(part)] = key(part)
+    return found
 
 
 def _operator(op: Any) -> Hashable:
     kind = type(op)
-    if kind in _TEMPLATES:
+    if kind in TEMPLATES:
         settings = tuple(sorted(op.hyperparameters.items()))
-        return (kind, op.wires, settings, *map(_shape, op.data))
+        return (kind, op.wires.labels, settings, *map(_shape, op.data))
     if kind not in PLAIN_OPERATORS:
         raise _NoStructureError
     if isinstance(op, Controlled):  # whose `wires` are put together at every call
-        return (kind, op.control_wires, op.target_wires, *map(_shape, op.data))
+        labels = (op.control_wires.labels, op.target_wires.labels)
+        return (kind, *labels, *map(_shape, op.data))
     if op.data:
-        return (kind, op.wires, *map(_shape, op.data))
-    return (kind, op.wires)
+        return (kind, op.wires.labels, *map(_shape, op.data))
+    return (kind, op.wires.labels)
 
 
 def _shape(value: Any) -> Hashable:
@@ -93,12 +119,19 @@ def _measurement(mp: Any) -> Hashable:
         observable: Hashable = None
     else:
         observable = _observable(mp.obs)
-    return (type(mp), observable, mp.wires, getattr(mp, "all_outcomes", None))
+    options = (getattr(mp, name, None) for name in _MEASUREMENT_OPTIONS)
+    return (type(mp), observable, _measured_wires(mp), *options)
+
+
+def _measured_wires(mp: Any) -> Hashable:
+    if isinstance(mp, qml.measurements.MutualInfoMP):  # of which there are two sets
+        return tuple(wires.labels for wires in mp.raw_wires)
+    return mp.wires.labels  # type: ignore[no-any-return]
 
 
 def _observable(obs: Any) -> Hashable:
     if type(obs) in _PLAIN_OBSERVABLES:
-        return (type(obs), obs.wires)
+        return (type(obs), obs.wires.labels)
     if isinstance(obs, SProd):
         return (SProd, _number(obs.scalar), _observable(obs.base))
     if isinstance(obs, (Prod, Sum)):  # LinearCombination is a Sum
@@ -110,3 +143,22 @@ def _number(value: Any) -> complex:
     if qml.math.get_interface(value) != "numpy" or qml.math.ndim(value):
         raise _NoStructureError
     return complex(value)
+
+
+def with_parameters(op: Any, parameters: Sequence[Any]) -> Any:
+    """Return an operator like another one, with parameters of its own.
+
+    Built anew: a copy would keep what PennyLane has worked out of the other one.
+
+    Args:
+        op: An operator of a class in `KNOWN_OPERATORS`.
+        parameters: Its parameters; arrays over several operators, too.
+    """
+    return type(op)(*parameters, wires=op.wires, **_settings(op))
+
+
+def _settings(op: Any) -> dict[str, Any]:
+    """Return the arguments that an operator needs besides parameters and wires."""
+    if isinstance(op, qml.AngleEmbedding):  # which keeps a class, and takes its letter
+        return {"rotation": op.hyperparameters["rotation"].__name__[-1]}
+    return dict(op.hyperparameters) if type(op) in TEMPLATES else {}

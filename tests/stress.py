@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 
 import qelectron_core as ct
@@ -20,6 +21,9 @@ THREADS = 8
 DEADLINE_S, DEADLINE_OFF_S = 240, 30
 #: Different circuits, how far apart their parameters lie, and how exact they are.
 DISTINCT, STEP, TOLERANCE = 200, 0.01, 1e-9
+#: Circuits of one turn: two later, one at once, and between them a `map`.
+PER_TURN = 9
+WEIGHTS = np.linspace(0.1, 1.2, 12).reshape(2, 2, 3)
 
 
 def function(x: float) -> Any:
@@ -29,16 +33,25 @@ def function(x: float) -> Any:
     return qml.expval(qml.PauliZ(0) @ qml.PauliX(1))
 
 
+def fusible(x: float) -> Any:
+    """Use operators that are known, so that circuits are filled in, and run as one."""
+    qml.RX(x, wires=0)
+    qml.CNOT(wires=[0, 1])
+    qml.StronglyEntanglingLayers(x * WEIGHTS, wires=[0, 1])
+    return qml.expval(qml.PauliZ(0) @ qml.PauliX(1))
+
+
 def call_often(
     circuit: Any, expected: list[float], count: int, errors: list[str]
 ) -> None:
     """Make calls of every kind and note each wrong answer."""
-    for index in range(0, count, 4):
-        chosen = [(index + k) % DISTINCT for k in range(4)]
+    for index in range(0, count, PER_TURN):
+        chosen = [(index + k) % DISTINCT for k in range(PER_TURN)]
         xs = [STEP * number for number in chosen]
         try:
-            futures = [circuit.run_later(x) for x in xs[:3]]
-            found = [*(f.result(timeout=60) for f in futures), circuit(xs[3])]
+            futures = [circuit.run_later(x) for x in xs[:2]]
+            mapped = circuit.map(xs[2:-1])
+            found = [*(f.result(timeout=60) for f in futures), *mapped, circuit(xs[-1])]
         except Exception as error:  # noted, not raised: all threads go on
             errors.append(f"{type(error).__name__}: {error}")
             continue
@@ -61,17 +74,18 @@ def build_meanwhile(alive: Callable[[], bool], errors: list[str]) -> None:
 
 def main(device: str, circuits: int) -> int:
     """Run the stress test; return the number of errors."""
-    qnode = qml.QNode(
-        function, qml.device(device, wires=2), diff_method="parameter-shift"
-    )
-    expected = [float(qnode(STEP * number)) for number in range(DISTINCT)]
-    circuit = ct.qelectron(qnode)
     errors: list[str] = []
-    work = (circuit, expected, circuits // THREADS, errors)
-    threads = [
-        threading.Thread(target=call_often, args=work, daemon=True)
-        for _ in range(THREADS)
-    ]
+    threads = []
+    for quantum_function in (function, fusible):
+        qnode = qml.QNode(
+            quantum_function, qml.device(device, wires=2), diff_method="parameter-shift"
+        )
+        expected = [float(qnode(STEP * number)) for number in range(DISTINCT)]
+        work = (ct.qelectron(qnode), expected, circuits // THREADS, errors)
+        threads += [
+            threading.Thread(target=call_often, args=work, daemon=True)
+            for _ in range(THREADS // 2)
+        ]
     for thread in threads:
         thread.start()
     build_meanwhile(lambda: any(thread.is_alive() for thread in threads), errors)

@@ -48,7 +48,8 @@ class Counting(Simulator):
     tally: Tally = attrs.field(factory=Tally, repr=False, kw_only=True)
 
     def run(self, job: ct.Job) -> Sequence[Any]:
-        self.tally.shots += [circuit.shots.total_shots for circuit in job.circuits]
+        for circuit in job.circuits:  # one of which may stand for several
+            self.tally.shots += [circuit.shots.total_shots] * (circuit.batch_size or 1)
         self.tally.began.set()
         assert self.tally.go.wait(WAIT_S)
         if self.tally.failure is not None:

@@ -5,21 +5,19 @@ Circuits of equal structure are prepared once and, where they are exact, run as 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
 import attrs
-import numpy as np
 import pennylane as qml
 from pennylane.devices import Device, ExecutionConfig, MCMConfig
 from pennylane.math import Interface
-from pennylane.measurements import ExpectationMP, ProbabilityMP
-from pennylane.ops.qubit.attributes import supports_broadcasting
 from pennylane.tape import QuantumScript
 
 from qelectron_core.contracts import Seed, Settings
+from qelectron_core.fusion import fuse, group, is_fusible, unfuse
 from qelectron_core.recording import pennylane_code
-from qelectron_core.structure import PLAIN_OPERATORS, structure_of
+from qelectron_core.structure import structure_of
 
 #: Above this many wires the arithmetic outweighs what running as one saves.
 FEW_WIRES: Final = 10
@@ -46,26 +44,12 @@ def simulate(
     """
     outcomes: list[Any] = [None] * len(circuits)
     with pennylane_code():
-        for structure, places in _groups(circuits):
-            group = [(circuits[place], seeds[place]) for place in places]
-            results = _Machine(structure, settings, wires).run(group)
+        for structure, places in group(circuits):
+            pairs = [(circuits[place], seeds[place]) for place in places]
+            results = _Machine(structure, settings, wires).run(pairs)
             for place, result in zip(places, results, strict=True):
                 outcomes[place] = result
     return outcomes
-
-
-def _groups(
-    circuits: Sequence[QuantumScript],
-) -> Iterator[tuple[Hashable | None, list[int]]]:
-    """Yield structures, and the positions of the circuits that have them."""
-    groups: dict[Hashable, list[int]] = {}
-    for place, circuit in enumerate(circuits):
-        structure = structure_of(circuit)
-        if structure is None:
-            yield None, [place]
-        else:
-            groups.setdefault(structure, []).append(place)
-    yield from groups.items()
 
 
 @attrs.frozen
@@ -76,18 +60,21 @@ class _Machine:
     settings: Settings
     wires: tuple[Hashable, ...] | None
 
-    def run(self, group: Sequence[tuple[QuantumScript, Seed]]) -> list[Any]:
+    def run(self, pairs: Sequence[tuple[QuantumScript, Seed]]) -> list[Any]:
         results = None
-        if len(group) > 1 and _is_fusible(group[0][0]):
-            results = self._run_fused([circuit for circuit, _ in group])
-        return results or [self._try(circuit, seed) for circuit, seed in group]
+        if len(pairs) > 1 and _is_worth_fusing(pairs[0][0]):
+            results = self._run_fused([circuit for circuit, _ in pairs])
+        return results or [self._try(circuit, seed) for circuit, seed in pairs]
 
     def _run_fused(self, circuits: Sequence[QuantumScript]) -> list[Any] | None:
         """Run circuits as one; return nothing if that cannot be."""
         try:
-            fused = _fuse(circuits)
+            fused = fuse(circuits)
+            if fused is None:
+                return None
             alone = attrs.evolve(self, structure=structure_of(fused))
-            return _split(alone._run_one(fused, 0), circuits)
+            result = alone._run_one(fused, 0)
+            return unfuse(result, len(circuits), len(fused.measurements))
         except Exception:
             return None  # one by one, they say themselves what is wrong
 
@@ -128,41 +115,5 @@ def _config(settings: Settings) -> ExecutionConfig:
     return ExecutionConfig(interface=Interface(settings.interface), mcm_config=mcm)
 
 
-def _is_fusible(circuit: QuantumScript) -> bool:
-    """Tell whether circuits of this one's structure can be run as one."""
-    if circuit.shots or len(circuit.wires) > FEW_WIRES:
-        return False
-    measured = (ExpectationMP, ProbabilityMP)
-    if not all(isinstance(mp, measured) for mp in circuit.measurements):
-        return False
-    return any(op.data for op in circuit.operations) and all(
-        map(_broadcasts, circuit.operations)
-    )
-
-
-def _broadcasts(op: Any) -> bool:
-    if type(op) not in PLAIN_OPERATORS or any(map(np.ndim, op.data)):
-        return False
-    return not op.data or op in supports_broadcasting
-
-
-def _fuse(circuits: Sequence[QuantumScript]) -> QuantumScript:
-    """Return one circuit whose parameters are arrays over circuits."""
-    rows = [[x for op in circuit.operations for x in op.data] for circuit in circuits]
-    columns = list(np.array(rows).T)
-    places = range(len(columns))
-    trainable = circuits[0].copy(trainable_params=places)
-    return trainable.bind_new_parameters(columns, places)
-
-
-def _split(result: Any, circuits: Sequence[QuantumScript]) -> list[Any]:
-    """Undo `_fuse` for a result.
-
-    Raises:
-        ValueError: If the result is not an array over the circuits.
-    """
-    several = len(circuits[0].measurements) > 1
-    parts = list(result) if several else [result]
-    rows = zip(zip(*parts, strict=True), circuits, strict=True)
-    results = [tuple(value.copy() for value in row) for row, _ in rows]
-    return results if several else [values[0] for values in results]
+def _is_worth_fusing(circuit: QuantumScript) -> bool:
+    return len(circuit.wires) <= FEW_WIRES and is_fusible(circuit)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from functools import cached_property
+from typing import Any, Final, TypeAlias
 
-from pennylane.devices import Device, ExecutionConfig, MCMConfig
-from pennylane.math import Interface
+import attrs
 from pennylane.tape import QuantumScript
 
-from qelectron_core import Result, Seed, Settings
+from qelectron_core import Result, Seed, Settings, fusion
 from qelectron_core.structure import structure_of
-from qelectron_simulator import fusion
-from qelectron_simulator.devices import MAX_REMEMBERED, DeviceSpec, Shared, probe
+from qelectron_simulator import sampling
+from qelectron_simulator.devices import DeviceSpec, Shared
+from qelectron_simulator.limits import BROADCASTING, most_fused
+from qelectron_simulator.machine import Machine
 
 _log = logging.getLogger("qelectron")
 
-#: Devices whose preprocessing depends on nothing but a circuit's structure.
-_BY_STRUCTURE = ("default.qubit", "lightning.qubit")
-#: Devices that run an array of parameters as fast as a single one.
-_BROADCASTING = ("default.qubit",)
+#: Devices whose preprocessing depends on nothing but structure and parameters.
+_BY_STRUCTURE: Final = ("default.qubit", "lightning.qubit")
+
+#: Circuits, each with its seed.
+Group: TypeAlias = list[tuple[QuantumScript, Seed]]
 
 
 class Worker:
@@ -31,12 +33,9 @@ class Worker:
     def __init__(self, spec: DeviceSpec) -> None:
         """Build the device."""
         self._spec = spec
-        self._device = spec.build()
-        self._takes_seed = probe(spec).takes_seed
+        self._own = Machine(spec)
         # Nothing is known of a user's own device, whatever it is called.
-        self._name = None if spec.is_shared else self._device.name
-        # Configurations of circuits that the device runs just as they are.
-        self._ready: OrderedDict[Hashable, ExecutionConfig] = OrderedDict()
+        self._name = None if spec.is_shared else self._own.device.name
         self._turn: AbstractContextManager[Any] = nullcontext()
         if isinstance(spec.kind, Shared):
             self._turn = spec.kind.turn
@@ -50,129 +49,116 @@ class Worker:
         """Run circuits; return per circuit its result or what it ended in."""
         outcomes: list[Any] = [None] * len(circuits)
         with self._turn:
-            for structure, indices in self._groups(circuits, settings):
-                group = [(circuits[index], seeds[index]) for index in indices]
-                parts = self._run_group(group, settings, structure)
-                for index, part in zip(indices, parts, strict=True):
-                    outcomes[index] = part
+            for structure, places in self._groups(circuits, settings):
+                group = [(circuits[place], seeds[place]) for place in places]
+                results = self._run_group(group, settings, structure)
+                for place, result in zip(places, results, strict=True):
+                    outcomes[place] = result
         return outcomes
 
+    def _groups(
+        self, circuits: Sequence[QuantumScript], settings: Settings
+    ) -> Iterator[tuple[Hashable | None, list[int]]]:
+        """Yield structures, with the positions of circuits that may run as one."""
+        if self._name not in _BY_STRUCTURE or settings.gradient_method is not None:
+            yield from ((None, [place]) for place in range(len(circuits)))
+            return
+        for structure, places in fusion.group(circuits):
+            size = self._most_fused(circuits[places[0]])
+            for start in range(0, len(places), size):
+                yield structure, places[start : start + size]
+
     def _run_group(
-        self,
-        group: list[tuple[QuantumScript, Seed]],
-        settings: Settings,
-        structure: Hashable | None,
+        self, group: Group, settings: Settings, structure: Hashable | None
     ) -> list[Result | Exception]:
         """Run circuits of equal structure, as one where that saves work."""
-        expands = self._name not in _BROADCASTING
-        alone = 1 if expands or fusion.needs_model(group[0][0]) else 0
-        done = [self._try(*pair, settings, structure) for pair in group[:alone]]
-        rest = group[alone:]
-        # A device that expands arrays gains only what preparing circuits costs.
-        if len(rest) > 1 and not (expands and (structure, settings) in self._ready):
-            fused = self._run_fused([circuit for circuit, _ in rest], settings)
-            if fused is not None:
-                return done + [fusion.in_type_of(done, result) for result in fused]
-        return done + [self._try(*pair, settings, structure) for pair in rest]
-
-    def _groups(self, circuits: Sequence[QuantumScript], settings: Settings) -> Any:
-        if self._name not in _BY_STRUCTURE or settings.gradient_method is not None:
-            return [(None, [index]) for index in range(len(circuits))]
-        if len(circuits) == 1:
-            return [(structure_of(circuits[0]), [0])]
-        wires = self._device.wires
-        widest = max(len(c.wires) for c in circuits) if wires is None else len(wires)
-        return fusion.groups(circuits, widest)
+        first = group[0][0]
+        if len(group) == 1 or self._name not in BROADCASTING:
+            return [self._try(*pair, settings, structure) for pair in group]
+        if first.shots:
+            return self._run_sampled(group, settings, structure)
+        alone = group[:1] if fusion.needs_model(first) else []
+        done = [self._try(*pair, settings, structure) for pair in alone]
+        rest = [circuit for circuit, _ in group[len(alone) :]]
+        fused = self._run_fused(rest, settings, self._own)
+        if fused is None:
+            pairs = group[len(alone) :]
+            return done + [self._try(*pair, settings, structure) for pair in pairs]
+        if done:
+            fused = [fusion.in_type_of(done[0], result) for result in fused]
+        return done + fused
 
     def _run_fused(
-        self, circuits: list[QuantumScript], settings: Settings
+        self, circuits: list[QuantumScript], settings: Settings, machine: Machine
     ) -> list[Any] | None:
         """Run circuits as one; return nothing if that cannot be."""
         try:
+            if len(circuits) == 1 or not fusion.is_fusible(circuits[0]):
+                return None
             fused = fusion.fuse(circuits)
             if fused is None:
                 return None
-            result = self._run_one(self._device, fused, settings, structure_of(fused))
-            return fusion.split(result, circuits)
+            result = machine.run(fused, settings, structure_of(fused))
+            return fusion.unfuse(result, len(circuits), len(fused.measurements))
         except Exception:
             _log.debug("circuits run one by one, not as one", exc_info=True)
             return None
 
-    def _try(
+    def _run_sampled(
+        self, group: Group, settings: Settings, structure: Hashable | None
+    ) -> list[Result | Exception]:
+        """Compute the states of sampled circuits as one; draw from each by itself."""
+        ready = self._standard([circuit for circuit, _ in group], settings, structure)
+        exact = [sampling.to_state(circuit) for circuit in ready]
+        states = self._run_fused(exact, settings, self._anywhere) if exact else None
+        if states is None:
+            return [self._try(*pair, settings, structure) for pair in group]
+        drawn = ("drawn", structure)
+        triples = zip(ready, states, group, strict=True)
+        return [
+            self._try(
+                sampling.from_state(circuit, state),
+                seed,
+                settings,
+                drawn,
+                self._anywhere,
+            )
+            for circuit, state, (_, seed) in triples
+        ]
+
+    def _standard(
+        self, circuits: list[QuantumScript], settings: Settings, structure: Hashable
+    ) -> list[QuantumScript]:
+        """Return circuits as the device simulates them, or nothing if it refuses."""
+        try:
+            prepared = [
+                self._own.prepare(circuit, settings, structure)[0]
+                for circuit in circuits
+            ]
+            return [only.map_to_standard_wires() for (only,) in prepared]
+        except Exception:  # it will say itself what is wrong
+            return []
+
+    @cached_property
+    def _anywhere(self) -> Machine:
+        """A device like its own, for any wires."""
+        return Machine(attrs.evolve(self._spec, wires=None))
+
+    def _try(  # what a run depends on
         self,
         circuit: QuantumScript,
         seed: Seed,
         settings: Settings,
         structure: Hashable | None,
+        machine: Machine | None = None,
     ) -> Result | Exception:
+        machine = machine or self._own
         try:
-            device = self._seeded(circuit, seed)
             if settings.derivatives:
-                return _with_derivatives(device, circuit, settings)
-            return self._run_one(device, circuit, settings, structure)
+                return machine.differentiate(circuit, settings)
+            return machine.run(circuit, settings, structure, seed)
         except Exception as error:
             return error
 
-    def _seeded(self, circuit: QuantumScript, seed: Seed) -> Device:
-        """Return the device to use: a fresh one where random numbers are drawn."""
-        if circuit.shots and self._takes_seed:
-            return self._spec.build(seed=seed.to_int())
-        return self._device
-
-    def _run_one(
-        self,
-        device: Device,
-        circuit: QuantumScript,
-        settings: Settings,
-        structure: Hashable | None,
-    ) -> Result:
-        key = None if structure is None else (structure, settings)
-        config = self._ready.get(key) if key is not None else None
-        if config is not None:
-            return device.execute((circuit,), config)[0]
-        config = device.setup_execution_config(_config(settings), circuit)
-        prepared, post = device.preprocess_transforms(config)((circuit,))
-        if key is not None and _is_same(prepared, circuit):
-            self._remember(key, config)
-        results = device.execute(prepared, config) if prepared else ()
-        return post(results)[0]
-
-    def _remember(self, key: Hashable, config: ExecutionConfig) -> None:
-        self._ready[key] = config
-        if len(self._ready) > MAX_REMEMBERED:
-            self._ready.popitem(last=False)
-
-
-def _is_same(prepared: Sequence[QuantumScript], circuit: QuantumScript) -> bool:
-    """Tell whether preparation left a circuit as it was."""
-    if len(prepared) != 1:
-        return False
-    before = (*circuit.operations, *circuit.measurements)
-    after = (*prepared[0].operations, *prepared[0].measurements)
-    return len(before) == len(after) and all(map(_is_identical, before, after))
-
-
-def _is_identical(first: Any, second: Any) -> bool:
-    return first is second
-
-
-def _with_derivatives(
-    device: Device, circuit: QuantumScript, settings: Settings
-) -> tuple[Result, Any]:
-    config = device.setup_execution_config(_config(settings), circuit)
-    results, jacobians = device.execute_and_compute_derivatives((circuit,), config)
-    return results[0], jacobians[0]
-
-
-def _config(settings: Settings) -> ExecutionConfig:
-    method = settings.gradient_method
-    return ExecutionConfig(
-        interface=Interface(settings.interface),
-        gradient_method=method,
-        use_device_gradient=method is not None,
-        use_device_jacobian_product=False,
-        grad_on_execution=settings.derivatives,
-        mcm_config=MCMConfig(
-            mcm_method=settings.mcm_method, postselect_mode=settings.postselect_mode
-        ),
-    )
+    def _most_fused(self, circuit: QuantumScript) -> int:
+        return most_fused(self._name, self._own.device.wires or circuit.wires)

@@ -1,0 +1,148 @@
+"""Builds the circuits of a QElectron: by its function, or quicker where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qelectron_core.tracing import Blueprint
+from qelectron_core.tracing.functions import (
+    Arguments,
+    Built,
+    TracedFunction,
+    arguments_of,
+)
+
+if TYPE_CHECKING:
+    from qelectron_core.qnode import QElectron
+
+
+class Builder:
+    """Builds the circuits of one QElectron, and of its copies.
+
+    Args:
+        function: The quantum function.
+    """
+
+    def __init__(self, function: Any) -> None:
+        """Know nothing of the function yet."""
+        self._traced = TracedFunction(function)
+        self._seen: Hashable = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without what is known."""
+        return Builder, (self._traced.function,)
+
+    def build(self, call: QElectron, args: Any, kwargs: Mapping[str, Any]) -> Built:
+        """Return the circuit of a call.
+
+        Args:
+            call: A QElectron that nobody else uses.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+
+        Raises:
+            Exception: What the function raises.
+        """
+        known = self.build_quickly(call, args, kwargs)
+        return known or build_by_function(call, args, kwargs)
+
+    def build_quickly(
+        self, call: QElectron, args: Any, kwargs: Mapping[str, Any]
+    ) -> Built | None:
+        """Return the circuit of a call, if it is known how to build it.
+
+        A function that is called with the like of some arguments for the second time
+        in a row is traced, which takes as long as a few calls.
+
+        Raises:
+            Exception: What the function raises while it is traced.
+        """
+        arguments = self._arguments(call, args, kwargs)
+        if arguments is None:
+            return None
+        blueprint = self._traced.blueprint(arguments)
+        if blueprint is not None:
+            return bound(call, blueprint, arguments.numbers)
+        seen, self._seen = self._seen, arguments.key
+        if seen != arguments.key or self._traced.is_known(arguments):
+            return None
+        built = build_by_function(call, args, kwargs)
+        self._traced.learn(arguments, args, kwargs, built)
+        return built
+
+    def blueprint(
+        self, call: QElectron, args: Any, kwargs: Mapping[str, Any], built: Built
+    ) -> tuple[Blueprint, Arguments] | None:
+        """Return what builds the circuits of calls like one, while nothing changes.
+
+        Args:
+            call: A QElectron that nobody else uses.
+            args: Positional arguments.
+            kwargs: Keyword arguments.
+            built: What `build` made of them.
+        """
+        arguments = self._arguments(call, args, kwargs)
+        if arguments is None:
+            return None
+        blueprint = self._traced.blueprint(arguments)
+        if blueprint is None:
+            blueprint = self._traced.learn(arguments, args, kwargs, built)
+        return None if blueprint is None else (blueprint, arguments)
+
+    def _arguments(
+        self, call: QElectron, args: Any, kwargs: Mapping[str, Any]
+    ) -> Arguments | None:
+        traced = self._traced
+        if not traced.is_promising() or call.func is not traced.function:
+            return None
+        return None if "shots" in kwargs else arguments_of(args, kwargs)
+
+
+def build_by_function(call: QElectron, args: Any, kwargs: Mapping[str, Any]) -> Built:
+    """Return the circuit of a call by calling its quantum function.
+
+    Raises:
+        Exception: What the function raises.
+    """
+    function, output = call.func, _Output()
+    call.func = partial(output.remember, function)
+    try:
+        circuit = call.construct(args, kwargs)
+    finally:
+        call.func = function
+    return Built(circuit, output.value)
+
+
+def bound(
+    call: QElectron, blueprint: Blueprint, numbers: Sequence[Any]
+) -> Built | None:
+    """Return the circuit of a call with some numbers.
+
+    Args:
+        call: The QElectron.
+        blueprint: What builds the circuits of such calls.
+        numbers: The numbers in its arguments.
+
+    Returns:
+        The circuit; `None` if the arithmetic fails, of which the function itself is
+        to tell.
+    """
+    try:
+        circuit = blueprint.bind(numbers, call.shots)
+    except ArithmeticError:
+        return None
+    ready = call.device.with_own_shots(circuit)
+    return Built(ready, blueprint.output, is_plain=True)
+
+
+class _Output:
+    """What a quantum function returned, which tells how to nest the results."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    def remember(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        self.value = function(*args, **kwargs)
+        return self.value

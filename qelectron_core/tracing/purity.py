@@ -1,0 +1,267 @@
+"""Tells whether a function does nothing but compute its result from its arguments.
+
+A circuit may only be built once for many calls if building it again would build the
+same: the function must not draw random numbers, count, print, or read what changes.
+That is read off its bytecode. What is not known to be harmless is not: the answer
+may be "no" for a function that is pure, and is never "yes" for one that is not.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import math
+import types
+from typing import Any, Final
+
+import attrs
+import numpy as np
+import pennylane as qml
+from pennylane.measurements import MeasurementProcess
+from pennylane.operation import Operator
+from pennylane.wires import Wires
+
+
+class _ImpureError(Exception):
+    """Something in a function is not known to be harmless."""
+
+
+@attrs.define
+class Purity:
+    """What a function reads besides its arguments.
+
+    Attributes:
+        is_steady: Whether nothing of this can change in place.
+        changes: Whether it may change lists, its own or those of its arguments.
+    """
+
+    is_steady: bool = True
+    changes: bool = False
+    _names: dict[tuple[int, str], tuple[Any, str, Any]] = attrs.field(factory=dict)
+
+    def note(self, place: Any, name: str, value: Any) -> None:
+        """Note what was found where: in a dictionary, a cell or a module."""
+        self._names[id(place), name] = (place, name, value)
+
+    def still_holds(self) -> bool:
+        """Tell whether all names mean what they meant."""
+        names = self._names.values()
+        return all(read(place, name) is value for place, name, value in names)
+
+
+def purity_of(function: Any) -> Purity | None:
+    """Return what a function reads, or `None` if it may do more than compute.
+
+    Args:
+        function: The function that is to be called.
+    """
+    found = Purity()
+    try:
+        _Reader(found).function(function)
+    except _ImpureError:
+        return None
+    return found
+
+
+_MISSING: Final = object()
+
+
+def read(place: Any, name: str) -> Any:
+    """Return what a name means in a dictionary, a cell or a module."""
+    if type(place) is dict:
+        return place.get(name, _MISSING)
+    if isinstance(place, types.CellType):
+        return place.cell_contents
+    return getattr(place, name, _MISSING)
+
+
+# Beginnings of the names of instructions that change nothing outside a function.
+_HARMLESS: Final = (
+    "LOAD_",
+    "STORE_FAST",
+    "STORE_DEREF",
+    "DELETE_FAST",
+    "POP_",
+    "JUMP_",
+    "FOR_ITER",
+    "END_FOR",
+    "BINARY_",
+    "UNARY_",
+    "TO_BOOL",
+    "COMPARE_OP",
+    "IS_OP",
+    "CONTAINS_OP",
+    "BUILD_",
+    "CALL",
+    "KW_NAMES",
+    "PRECALL",
+    "PUSH_NULL",
+    "RESUME",
+    "RETURN_VALUE",
+    "RETURN_CONST",
+    "COPY",
+    "SWAP",
+    "GET_ITER",
+    "UNPACK_",
+    "LIST_",
+    "MAP_ADD",
+    "SET_ADD",
+    "DICT_",
+    "MAKE_FUNCTION",
+    "SET_FUNCTION_ATTRIBUTE",
+    "MAKE_CELL",
+    "FORMAT_",
+    "CONVERT_VALUE",
+    "RERAISE",
+    "NOP",
+    "NOT_TAKEN",
+)
+_HARMFUL: Final = ("LOAD_BUILD_CLASS", "LOAD_NAME", "LOAD_LOCALS", "LOAD_SUPER_ATTR")
+# What a generator expression has besides.
+_OF_GENERATORS: Final = ("RETURN_GENERATOR", "YIELD_VALUE", "CLEANUP_THROW")
+# Attributes of what is no module that may be read, or called.
+_ATTRIBUTES: Final = frozenset(
+    {"shape", "ndim", "size", "T", "real", "keys", "values", "items", "index", "count"}
+)
+_MUTATORS: Final = frozenset({"append", "extend"})
+_BUILTIN_NAMES: Final = """
+    range len enumerate zip reversed list tuple dict set int float bool abs sum min max
+    round sorted any all slice map filter
+"""
+_MEASURE_NAMES: Final = """
+    expval var probs state sample counts density_matrix prod sum s_prod dot
+"""
+_BUILTINS: Final = frozenset(getattr(builtins, name) for name in _BUILTIN_NAMES.split())
+_MEASURES: Final = frozenset(getattr(qml, name) for name in _MEASURE_NAMES.split())
+_PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), np.generic, range)
+
+
+class _Reader:
+    """Reads functions, and the functions that they call."""
+
+    def __init__(self, found: Purity) -> None:
+        self._found = found
+        self._seen: set[int] = set()
+
+    def function(self, function: Any) -> None:
+        """Read a function.
+
+        Raises:
+            _ImpureError: If it may do more than compute.
+        """
+        if type(function) is not types.FunctionType:
+            raise _ImpureError
+        if id(function) in self._seen:
+            return
+        self._seen.add(id(function))
+        defaults = (function.__kwdefaults__ or {}).values()
+        for default in (*(function.__defaults__ or ()), *defaults):
+            self._value(default)
+        cells = dict(
+            zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        )
+        self._code(function.__code__, function.__globals__, cells)
+        if self._found.changes and not self._found.is_steady:
+            raise _ImpureError  # it may be what it reads
+
+    def _code(self, code: Any, scope: dict[str, Any], cells: dict[str, Any]) -> None:
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._code(constant, scope, cells)
+            if isinstance(constant, tuple) and "out" in constant:
+                self._found.changes = True  # a keyword by which NumPy fills an array
+        allowed: tuple[str, ...] = _HARMLESS
+        if code.co_name == "<genexpr>":
+            allowed = (*_HARMLESS, *_OF_GENERATORS)
+        owner: Any = _MISSING  # a module that an attribute is about to be taken of
+        for instruction in dis.get_instructions(code):
+            name = instruction.opname
+            if name in ("EXTENDED_ARG", "CACHE"):
+                continue
+            if not name.startswith(allowed) or name.startswith(_HARMFUL):
+                raise _ImpureError
+            if name == "STORE_DEREF" and instruction.argval in cells:
+                raise _ImpureError
+            self._note_in_place(instruction)
+            owner = self._follow(instruction, owner, scope, cells)
+
+    def _note_in_place(self, instruction: Any) -> None:
+        if instruction.opname == "BINARY_OP" and instruction.argrepr.endswith("="):
+            self._found.changes = True
+
+    def _follow(self, instruction: Any, owner: Any, scope: Any, cells: Any) -> Any:
+        """Return the module that an instruction leaves for the next one, if any."""
+        name = instruction.opname
+        if name.startswith(("LOAD_ATTR", "LOAD_METHOD")):
+            return self._attribute(owner, instruction.argval)
+        if owner is not _MISSING:
+            raise _ImpureError  # a module is passed around
+        if name == "LOAD_GLOBAL":
+            return self._name(scope, instruction.argval)
+        if name in _CELL_READS and instruction.argval in cells:
+            return self._name(cells[instruction.argval], instruction.argval)
+        return _MISSING
+
+    def _name(self, place: Any, name: str) -> Any:
+        try:
+            value = read(place, name)
+        except ValueError as error:  # a cell that is empty yet
+            raise _ImpureError from error
+        if value is _MISSING:
+            self._found.note(place, name, value)
+            place, value = builtins, getattr(builtins, name, _MISSING)
+        self._found.note(place, name, value)
+        if isinstance(value, types.ModuleType):
+            return value
+        self._value(value)
+        return _MISSING
+
+    def _attribute(self, owner: Any, name: str) -> Any:
+        if owner is _MISSING:
+            if name in _MUTATORS:
+                self._found.changes = True
+            elif name not in _ATTRIBUTES:
+                raise _ImpureError
+            return _MISSING
+        return self._name(owner, name)
+
+    def _value(self, value: Any) -> None:
+        """Accept a value that a function reads, or raise."""
+        if isinstance(value, types.FunctionType) and value not in _MEASURES:
+            self.function(value)
+        elif isinstance(value, (list, set, dict, np.ndarray)):
+            self._found.is_steady = False
+            self._parts(value)
+        elif isinstance(value, (tuple, frozenset)):
+            self._parts(value)
+        elif not _is_harmless(value):
+            raise _ImpureError
+
+    def _parts(self, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            if value.dtype.hasobject or type(value) is not np.ndarray:
+                raise _ImpureError
+            return
+        for part in value.values() if isinstance(value, dict) else value:
+            self._value(part)
+
+
+_CELL_READS: Final = ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
+
+
+def _is_harmless(value: Any) -> bool:
+    if isinstance(value, (*_PLAIN, Wires, np.ufunc)):
+        return True
+    if isinstance(value, type):
+        return value in _BUILTINS or (
+            issubclass(value, (Operator, MeasurementProcess)) and _is_pennylanes(value)
+        )
+    if isinstance(value, types.BuiltinFunctionType):
+        return value in _BUILTINS or value.__module__ == math.__name__
+    if isinstance(value, types.FunctionType):
+        return value in _MEASURES
+    return isinstance(value, Operator) and _is_pennylanes(type(value))
+
+
+def _is_pennylanes(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "pennylane"
