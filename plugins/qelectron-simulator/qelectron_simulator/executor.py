@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
 from pennylane.devices import Device, ExecutionConfig
 
 from qelectron_core import Capabilities, ConfigError, Executor, Job, Outcome, Result
+from qelectron_simulator.auto import AutoWorker
+from qelectron_simulator.cores import sharing, usable_cores
 from qelectron_simulator.devices import DeviceSpec, probe, require_seed
-from qelectron_simulator.fusion import MAX_WIRES
+from qelectron_simulator.limits import most_fused
+from qelectron_simulator.parallelism import gathers, is_cpu_bound, spread
 from qelectron_simulator.processes import ProcessWorker
 from qelectron_simulator.worker import Worker
 
@@ -19,20 +22,16 @@ if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
     from pennylane.transforms.core import CompilePipeline
 
-PARALLEL = ("thread", "process", False)
-# Wires up to which Python outweighs the arithmetic; a density matrix has twice the
-# dimensions of a state.
-_MOST_GATHERED = {
-    "default.qubit": MAX_WIRES,
-    "lightning.qubit": MAX_WIRES,
-    "default.mixed": MAX_WIRES // 2,
-}
+PARALLEL = ("thread", "process", "auto", False)
+
+AnyWorker: TypeAlias = Worker | ProcessWorker | AutoWorker
 
 
 def _check_parallel(_: Any, __: Any, value: Any) -> None:
     if not (value is False or (isinstance(value, str) and value in PARALLEL)):
         message = (
-            f"parallel={value!r} is unknown. Expected 'thread', 'process' or False."
+            f"parallel={value!r} is unknown. "
+            "Expected 'thread', 'process', 'auto' or False."
         )
         raise ConfigError(message)
 
@@ -69,10 +68,11 @@ class Simulator(Executor):
             options (but not its seed) are then taken over; by default the QNode's
             own device. A device from outside PennyLane that cannot be built again
             is used as it is, one circuit at a time.
-        parallel: `"thread"`, `"process"`, or `False` for the caller's thread
-            (`run_later` then has a single thread to itself).
-        workers: Most threads or processes; processes are never more than the
-            machine has cores.
+        parallel: `"thread"`, `"process"`, `"auto"` for threads where these run side
+            by side and processes where they do not, or `False` for the caller's
+            thread (`run_later` then has a single thread to itself).
+        workers: Most threads or processes. Processes, and threads for PennyLane's own
+            devices, are never more than the cores that this process may use.
 
     Raises:
         ConfigError: If an option has no such value.
@@ -90,7 +90,7 @@ class Simulator(Executor):
     device: str | DeviceSpec | None = attrs.field(
         default=None, converter=_to_spec, validator=_check_device
     )
-    parallel: Literal["thread", "process", False] = attrs.field(
+    parallel: Literal["thread", "process", "auto", False] = attrs.field(
         default="thread", validator=_check_parallel
     )
     workers: int = attrs.field(default=10, validator=_check_workers)
@@ -100,9 +100,9 @@ class Simulator(Executor):
         """How many jobs run at once."""
         if self.parallel is False or self._spec.is_shared:
             return 1
-        if self.parallel == "process":
-            return min(self.workers, os.cpu_count() or 1)
-        return self.workers
+        if self.parallel == "process" or is_cpu_bound(self._spec):
+            return min(self.workers, usable_cores())
+        return self.workers  # a device of which nothing is known may only wait
 
     def cache_key(self) -> Mapping[str, Any] | None:
         """Return what the device is: who works in parallel changes no result."""
@@ -116,31 +116,41 @@ class Simulator(Executor):
         """Run a job on the worker's device."""
         if not job.circuits:
             return []
-        worker: Worker | ProcessWorker = job.resource
-        return worker.run(job.circuits, job.seeds, job.settings)
+        worker: AnyWorker = job.resource
+        with self._share_of_cores(job):
+            return worker.run(job.circuits, job.seeds, job.settings)
 
     def gathers(self, circuit: QuantumScript) -> bool:
-        """Gather circuits so small that Python outweighs the arithmetic.
+        """Gather circuits that would only wait for each other's threads.
 
-        Python runs one thread at a time, so beside each other they would only
-        wait for each other; together they are prepared, and often run, as one.
-        Processes run side by side whatever they do, and of other devices it is
-        not known what they spend their time on.
+        Python runs one thread at a time, and so do kernels that hold its lock;
+        together circuits are prepared, and often run, as one. Processes run side by
+        side whatever they do, and of other devices it is not known what they spend
+        their time on.
         """
-        most = _MOST_GATHERED.get(probe(self._spec).device.name, 0)
-        if not most or self.parallel == "process" or self._spec.is_shared:
-            return False
-        return len(self._spec.wires or circuit.wires) <= most
-
-    def open(self) -> Worker | ProcessWorker:
-        """Make a worker."""
         if self.parallel == "process":
-            return ProcessWorker(self._spec)
+            return False
+        return gathers(self._spec, circuit, processes=self.parallel == "auto")
+
+    def most_fused(self, circuit: QuantumScript) -> int:
+        """Run as one what spends its time in Python rather than in arithmetic."""
+        if self._spec.is_shared:
+            return 1
+        name = probe(self._spec).device.name
+        return most_fused(name, self._spec.wires or circuit.wires)
+
+    def open(self) -> AnyWorker:
+        """Make a worker."""
+        n_threads = max(1, usable_cores() // self.concurrency)
+        if self.parallel == "process":
+            return ProcessWorker(self._spec, n_threads)
+        if self.parallel == "auto" and self.concurrency > 1 and spread(self._spec):
+            return AutoWorker(self._spec, n_threads)
         return Worker(self._spec)
 
-    def close(self, resource: Worker | ProcessWorker) -> None:
+    def close(self, resource: AnyWorker) -> None:
         """End a worker."""
-        if isinstance(resource, ProcessWorker):
+        if isinstance(resource, (ProcessWorker, AutoWorker)):
             resource.close()
 
     def for_device(self, device: Device) -> Simulator:
@@ -180,6 +190,14 @@ class Simulator(Executor):
             use_device_jacobian_product=False,
         )
         return device.preprocess_transforms(device.setup_execution_config(config))
+
+    def _share_of_cores(self, job: Job) -> AbstractContextManager[None]:
+        """Return what keeps the threads of BLAS from multiplying while a job runs."""
+        if self.parallel == "process" or not is_cpu_bound(self._spec):
+            return nullcontext()
+        if self.gathers(job.circuits[0]):  # so that no other job computes meanwhile
+            return nullcontext()
+        return sharing.job()
 
     @property
     def _spec(self) -> DeviceSpec:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +20,12 @@ from pennylane.tape import QuantumScript
 
 import qelectron_core as ct
 from qelectron_core import Job, Seed, Settings
+from qelectron_core.fusion import group
 from qelectron_core.registry import registry
+from qelectron_simulator.cores import usable_cores
 from qelectron_simulator.devices import DeviceSpec
 from qelectron_simulator.executor import Simulator
-from qelectron_simulator.fusion import groups
+from qelectron_simulator.limits import most_fused
 
 DEADLINE_S = 60
 IN_PROCESS = [Simulator(parallel="thread"), Simulator(parallel=False)]
@@ -30,6 +33,11 @@ IN_PROCESS = [Simulator(parallel="thread"), Simulator(parallel=False)]
 # one takes seconds.
 SEEDED = Simulator(parallel="thread", workers=1, seed=7)
 PROCESS = attrs.evolve(SEEDED, parallel="process")
+
+
+several_cores = pytest.mark.skipif(
+    usable_cores() < 2, reason="needs two circuits that run at once"
+)
 
 
 def rotation(x: Any) -> Any:
@@ -140,7 +148,7 @@ def test_equal_devices_make_equal_executors() -> None:
         (
             {"parallel": "threads"},
             ct.ConfigError,
-            r"parallel='threads' is unknown. Expected 'thread', 'process' or False\.",
+            r"parallel='threads' is unknown\. Expected 'thread', .*'auto' or False\.",
         ),
         ({"workers": 0}, ct.ConfigError, r"workers=0 .*Expected 1 or more"),
         ({"workers": "2"}, ct.ConfigError, r"workers='2' .*Expected 1 or more"),
@@ -256,6 +264,7 @@ def test_without_parallelism_a_call_runs_in_the_callers_thread() -> None:
     assert threading.current_thread().name not in threads
 
 
+@several_cores
 def test_threads_run_wide_circuits_beside_each_other() -> None:
     met = threading.Barrier(2)
 
@@ -269,14 +278,14 @@ def test_threads_run_wide_circuits_beside_each_other() -> None:
 
     def function() -> Any:
         Meet(wires=0)
-        for wire in range(11):
+        for wire in range(15):
             qml.Identity(wire)
         return qml.expval(qml.PauliZ(0))
 
     circuit = make(
         Simulator(workers=2),
         function=function,
-        device=qml.device("default.qubit", wires=11),
+        device=qml.device("default.qubit", wires=15),
     )
     futures = [circuit.run_later() for _ in range(2)]
     assert [float(f.result(DEADLINE_S)) for f in futures] == [1.0, 1.0]
@@ -328,19 +337,17 @@ def test_a_seed_gives_equal_samples_in_every_kind_of_worker() -> None:
     assert expected[0] != expected[1]
 
 
-@pytest.mark.parametrize("name", ["default.qubit", "lightning.qubit"])
-def test_a_seed_repeats_whatever_worker_finishes_first(
-    name: str, pause: type[Pause]
-) -> None:
+@several_cores
+def test_a_seed_repeats_whatever_worker_finishes_first(pause: type[Pause]) -> None:
     def function(*, waits: bool) -> Any:
         if waits:
             pause(wires=0)
-        for wire in range(11):  # too wide to be gathered, so that workers overlap
+        for wire in range(15):  # too wide to be gathered, so that workers overlap
             qml.Hadamard(wire)
-        return qml.sample(wires=range(11))
+        return qml.sample(wires=range(15))
 
     def circuit() -> ct.QElectron:
-        device = qml.device(name, wires=11)
+        device = qml.device("default.qubit", wires=15)
         return make(Simulator(seed=3), function=function, device=device, shots=8)
 
     overtaken = circuit()
@@ -429,7 +436,8 @@ def jobs(draw: st.DrawFn) -> list[QuantumScript]:
     shapes = draw(st.lists(shape(), min_size=1, max_size=3))
     chosen = draw(st.lists(st.sampled_from(shapes), min_size=1, max_size=8))
     few = draw(st.sampled_from([ANGLES, st.sampled_from([0.0, 0.5, 1, -0.0])]))
-    return [fill(draw, *item, angles=few) for item in chosen]
+    data = draw(st.data())
+    return [fill(data, *item, angles=few) for item in chosen]
 
 
 @st.composite
@@ -442,7 +450,7 @@ def shape(draw: st.DrawFn) -> tuple[list[tuple[Any, list[int]]], list[int], bool
 
 
 def fill(
-    draw: st.DrawFn,
+    data: st.DataObject,
     gates: list[tuple[Any, list[int]]],
     measured: list[int],
     template: bool,
@@ -451,8 +459,8 @@ def fill(
 ) -> QuantumScript:
     operations = [qml.QFT(wires=[0, 1])] if template else []
     for gate, wires in gates:
-        values = [draw(angles) for _ in range(gate.num_params)]
-        if len(values) == 1 and draw(st.integers(0, 9)) == 0:
+        values = [data.draw(angles) for _ in range(gate.num_params)]
+        if len(values) == 1 and data.draw(st.integers(0, 9)) == 0:
             values = [np.array([values[0], 0.25])]  # broadcast by the user
         operations.append(gate(*values, wires=wires))
     return QuantumScript(operations, [MEASUREMENTS[number]() for number in measured])
@@ -498,23 +506,125 @@ def test_fused_circuits_give_what_each_gives_alone(
         assert_close(result, expected)
 
 
-@given(job=jobs(), n_wires=st.integers(1, 25))
+@given(job=jobs())
 @settings(max_examples=50, deadline=None)
-def test_groups_cover_every_position_once(
-    job: list[QuantumScript], n_wires: int
-) -> None:
+def test_groups_cover_every_position_once(job: list[QuantumScript]) -> None:
     circuits = [circuit for circuit in job if runnable(circuit)]
-    found = [index for _, indices in groups(circuits, n_wires) for index in indices]
+    found = [place for _, places in group(circuits) for place in places]
     assert sorted(found) == list(range(len(circuits)))
 
 
-def test_groups_are_no_larger_than_memory_allows() -> None:
+def test_no_more_run_as_one_than_memory_allows() -> None:
+    for n_wires in range(1, 25):
+        most = most_fused("default.qubit", range(n_wires))
+        assert most == 1 or 16 * most * 2**n_wires <= 2**20
+    assert most_fused("lightning.qubit", range(4)) == 1
+    assert most_fused(None, range(4)) == 1, "nothing is known of a user's device"
+
+
+def test_more_circuits_than_run_as_one_are_all_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qelectron_simulator.limits.MAX_AMPLITUDES", 64)
+    xs = np.linspace(0, 3, 50)
+    assert np.allclose(make().map(xs), np.cos(xs), atol=1e-12)
+    assert np.allclose(ct.gather(map(make().run_later, xs)), np.cos(xs), atol=1e-12)
+
+
+@given(numbers=st.lists(ANGLES, min_size=4, max_size=6), data=st.data())
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("name", ["default.qubit", "lightning.qubit"])
+def test_what_is_prepared_once_gives_what_is_prepared_anew(
+    name: str, numbers: list[float], data: st.DataObject
+) -> None:
+    """The third circuit of a structure is not prepared by the device any more."""
+    gates, measured, template = data.draw(shape())
+    special = st.sampled_from([0.0, np.pi, -np.pi / 2])
     circuits = [
-        QuantumScript([qml.RX(0.1 * n, wires=0)], [qml.expval(qml.PauliZ(0))])
-        for n in range(2500)
+        fill(data, gates, measured, template, angles=special | st.just(number))
+        for number in numbers
     ]
-    sizes = [len(indices) for _, indices in groups(circuits, n_wires=10)]
-    assert sizes == [1024, 1024, 452]
+    circuits = [c for c in circuits if runnable(c) and c.batch_size is None]
+    device = qml.device(name, wires=4)
+    executor = Simulator().for_device(device)
+    worker = executor.open()
+    for place, circuit in enumerate(circuits):
+        job = Job("job", (circuit,), (Seed(0, place),), Settings(), worker)
+        (found,) = executor.run(job)
+        (expected,) = qml.execute([circuit], device, diff_method=None)
+        assert_close(found, expected)
+
+
+def test_a_template_is_taken_apart_twice_at_most() -> None:
+    taken: list[None] = []
+    code = qml.StronglyEntanglingLayers.compute_decomposition.__code__
+
+    def profile(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is code:
+            taken.append(None)
+
+    def function(weights: Any) -> Any:
+        qml.StronglyEntanglingLayers(weights, wires=range(4))
+        return qml.expval(qml.PauliZ(0))
+
+    device = qml.device("lightning.qubit", wires=4)
+    circuit = make(Simulator(parallel=False), function=function, device=device)
+    bare = qml.QNode(function, device)
+    weights = np.random.default_rng(0).uniform(0, 3, (20, 2, 4, 3))
+    expected = [bare(values) for values in weights]
+    sys.setprofile(profile)
+    try:
+        found = [circuit(values) for values in weights]
+    finally:
+        sys.setprofile(None)
+    assert np.allclose(found, expected, rtol=0, atol=1e-12)
+    assert len(taken) == 3, "for the first two, and once with symbols"
+
+
+SAMPLED: list[Callable[..., Any]] = [
+    lambda a, b, _: qml.sample(wires=[a, b]),
+    lambda a, b, _: qml.counts(),
+    lambda a, b, c: qml.expval(
+        0.5 * qml.PauliX(a) + qml.PauliZ(b) @ qml.PauliY(c),
+    ),
+    lambda a, b, c: qml.probs(wires=[c]),
+    lambda a, b, c: qml.sample(qml.PauliX(b)),
+]
+
+
+@pytest.mark.parametrize("labels", ["xy5", (2, 0, 1), (0, 1, 2), (1, 0, 3)])
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("shots", [20, (5, 10)])
+@given(xs=st.lists(ANGLES, min_size=2, max_size=5), number=st.integers(0, 4))
+@settings(max_examples=8, deadline=None)
+def test_samples_are_the_same_in_company_and_alone(
+    labels: Sequence[Any], fixed: bool, shots: Any, xs: list[float], number: int
+) -> None:
+    first, second, _ = labels
+
+    def circuit(x: float) -> QuantumScript:
+        gates = [
+            qml.RY(x, first),
+            qml.CNOT([first, second]),
+            qml.Rot(x, 0.4, x, second),
+        ]
+        return QuantumScript(gates, [SAMPLED[number](*labels)], shots=shots)
+
+    wires = ["other", *labels] if fixed else None
+    executor = Simulator(seed=3).for_device(qml.device("default.qubit", wires=wires))
+    circuits = [circuit(x) for x in xs]
+    seeds = [Seed(3, place) for place in range(len(xs))]
+    worker = executor.open()
+
+    def run(some: Sequence[int]) -> Any:
+        chosen = tuple(circuits[place] for place in some)
+        given_seeds = tuple(seeds[place] for place in some)
+        return executor.run(Job("job", chosen, given_seeds, Settings(), worker))
+
+    together = run(range(len(xs)))
+    alone = [run([place])[0] for place in range(len(xs))]
+    for one, other in zip(together, alone, strict=True):
+        assert repr(one) == repr(other)
 
 
 def test_results_of_equal_circuits_are_not_one_array() -> None:
