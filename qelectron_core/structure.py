@@ -105,7 +105,10 @@ def _operator(op: Any) -> Hashable:
 
 
 def _shape(value: Any) -> Hashable:
-    return () if isinstance(value, (float, int)) else tuple(qml.math.shape(value))
+    if isinstance(value, (float, int)):
+        return ()
+    shape = getattr(value, "shape", None)  # the quick way, for arrays of all kinds
+    return tuple(qml.math.shape(value) if shape is None else shape)
 
 
 def _measurement(mp: Any) -> Hashable:

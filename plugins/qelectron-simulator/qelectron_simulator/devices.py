@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Hashable, Mapping
+import weakref
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import attrs
 import pennylane as qml
 from pennylane.devices import Device, ExecutionConfig
+from pennylane.transforms.core import CompilePipeline
 
 from qelectron_core import ConfigError
 from qelectron_core.structure import structure_of
@@ -89,6 +91,10 @@ class DeviceSpec:
         return self.kind(**arguments)
 
 
+def _nothing() -> None:
+    """Stand for a reference to a circuit that is gone."""
+
+
 class Probe:
     """A device that is only asked, and never run."""
 
@@ -96,12 +102,14 @@ class Probe:
         """Build the device to ask."""
         self.device = spec.build()
         self._answers: dict[Hashable, bool] = {}
+        self._transforms: dict[str, CompilePipeline] = {}
+        self._latest: tuple[Callable[[], Any], Hashable | None] = (_nothing, None)
         parameters = inspect.signature(type(self.device).__init__).parameters
         self.takes_seed = not spec.is_shared and "seed" in parameters
 
     def supports_derivatives(self, method: str, circuit: Any) -> bool:
         """Ask once per structure: the device may have to try the circuit."""
-        structure = None if circuit is None else structure_of(circuit)
+        structure = None if circuit is None else self._structure(circuit)
         if circuit is not None and structure is None:
             return self._ask(method, circuit)
         key = (method, structure)
@@ -112,6 +120,28 @@ class Probe:
                 self._answers.clear()
             self._answers[key] = answer
         return answer
+
+    def derivative_transforms(self, method: str) -> CompilePipeline:
+        """Return what a circuit needs before a method applies; asked once each."""
+        known = self._transforms.get(method)
+        if known is None:
+            config = ExecutionConfig(
+                gradient_method=method,
+                use_device_gradient=True,
+                use_device_jacobian_product=False,
+            )
+            settled = self.device.setup_execution_config(config)
+            known = self.device.preprocess_transforms(settled)
+            self._transforms[method] = known
+        return known
+
+    def _structure(self, circuit: Any) -> Hashable | None:
+        """Return the structure of a circuit, for which PennyLane asks several times."""
+        asked, structure = self._latest
+        if asked() is not circuit:
+            structure = structure_of(circuit)
+            self._latest = (weakref.ref(circuit), structure)
+        return structure
 
     def _ask(self, method: str, circuit: Any) -> bool:
         config = ExecutionConfig(gradient_method=method)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
-from pennylane.devices import Device, ExecutionConfig
+from pennylane.devices import Device
 
 from qelectron_core import Capabilities, ConfigError, Executor, Job, Outcome, Result
 from qelectron_simulator.auto import AutoWorker
@@ -183,13 +183,7 @@ class Simulator(Executor):
 
     def derivative_transforms(self, method: str) -> CompilePipeline:
         """Return the device's own transforms."""
-        device = probe(self._spec).device
-        config = ExecutionConfig(
-            gradient_method=method,
-            use_device_gradient=True,
-            use_device_jacobian_product=False,
-        )
-        return device.preprocess_transforms(device.setup_execution_config(config))
+        return probe(self._spec).derivative_transforms(method)
 
     def _share_of_cores(self, job: Job) -> AbstractContextManager[None]:
         """Return what keeps the threads of BLAS from multiplying while a job runs."""
