@@ -71,6 +71,28 @@ def is_fusible(circuit: QuantumScript) -> bool:
     return all(map(_broadcasts, circuit.operations)) and circuit.batch_size is None
 
 
+def count_of(circuit: QuantumScript) -> int | None:
+    """Return over how many circuits the arrays of a circuit go.
+
+    Args:
+        circuit: Any circuit.
+
+    Returns:
+        The length of the arrays; `None` if it has none, or none that are known.
+    """
+    for op in circuit.operations:
+        if not any(getattr(value, "ndim", 0) for value in op.data):
+            continue  # the quick answer for nearly all operations
+        if type(op) in TEMPLATES:  # which do not say so themselves
+            shape = np.shape(op.data[0])
+            count = shape[0] if len(shape) > TEMPLATES[type(op)] else None
+        else:
+            count = op.batch_size
+        if count is not None:
+            return int(count)
+    return None
+
+
 def _broadcasts(op: Any) -> bool:
     if type(op) in TEMPLATES:
         return bool(np.ndim(op.data[0]) == TEMPLATES[type(op)])

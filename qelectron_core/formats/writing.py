@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -59,13 +60,62 @@ def write_circuit(circuit: Any, most_bytes: float = math.inf) -> str:
         FormatError: Also if the arrays of its parameters take more than `most_bytes`.
     """
     writer = _CircuitWriter(most_bytes)
-    written = [_quick(op) or _json(writer.top(op)) for op in circuit.operations]
+    operations = [
+        _shared.get(op) or _quick(op) or _json(writer.top(op))
+        for op in circuit.operations
+    ]
+    measurements = [
+        _shared.get(mp) or _noted(mp, _json(writer.top(mp)))
+        for mp in circuit.measurements
+    ]
     rest = {
-        "measurements": [writer.top(mp) for mp in circuit.measurements],
         "shots": write_shots(circuit.shots),
         "trainable": list(map(int, circuit.trainable_params)),
     }
-    return f'"operations":[{",".join(written)}],{_json(rest)[1:-1]}'
+    return (
+        f'"operations":[{",".join(operations)}],'
+        f'"measurements":[{",".join(measurements)}],{_json(rest)[1:-1]}'
+    )
+
+
+class _Shared:
+    """Texts of operators and measurements that many circuits have in common.
+
+    Known by the object itself, which is written a second time while it lives.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[int, tuple[Any, str]] = {}
+        self._seen: set[int] = set()
+
+    def get(self, part: Any) -> str | None:
+        """Return the text of an object, if it is known."""
+        found = self._texts.get(id(part))
+        return found[1] if found is not None and found[0]() is part else None
+
+    def note(self, part: Any, text: str) -> None:
+        """Take the text of an object that nothing changes."""
+        number = id(part)
+        if number not in self._seen:
+            self._seen.add(number)
+            if len(self._seen) > MOST_SEEN:
+                self._seen.clear()
+            return
+        if len(self._texts) > MOST_SEEN:
+            self._texts.clear()
+        self._texts[number] = (weakref.ref(part), text)
+
+
+#: Objects that are remembered before all of them are forgotten.
+MOST_SEEN: Final = 4096
+_shared: Final = _Shared()
+
+
+def _noted(part: Any, text: str) -> str:
+    """Note the text of a measurement, unless it is numbered within its circuit."""
+    if part.mv is None:
+        _shared.note(part, text)
+    return text
 
 
 def _json(content: Any) -> str:
@@ -88,7 +138,10 @@ def _quick(op: Any) -> str | None:
         return None
     if beginning is None or "n" in numbers:  # nan, inf
         return None
-    return f"{beginning}{numbers}]]"
+    text = f"{beginning}{numbers}]]"
+    if not numbers:
+        _shared.note(op, text)
+    return text
 
 
 @functools.lru_cache(maxsize=4096, typed=True)  # or False could stand for 0

@@ -10,9 +10,9 @@ import numpy as np
 from pennylane.measurements import ProbabilityMP, StateMP
 from pennylane.tape import QuantumScript
 
-from qelectron_core import Settings
+from qelectron_core import Settings, fusion
 from qelectron_simulator.devices import DeviceSpec, probe
-from qelectron_simulator.limits import MAX_WIRES
+from qelectron_simulator.limits import BROADCASTING, MAX_AMPLITUDES, MAX_WIRES
 
 _CPU_BOUND: Final = ("default.", "lightning.")
 _PENNYLANE: Final = ("pennylane.", "pennylane_lightning.")
@@ -44,6 +44,8 @@ _SPREAD: Final = {
     "default.mixed": Spread(5, range(6, 7), range(6, 32)),
     "lightning.qubit": Spread(16, range(17, 64), range(0)),
 }
+# Amplitudes of a run over arrays from which on it is worth a thread of its own.
+_FULL: Final = MAX_AMPLITUDES // 4
 # Below this many operations, the way to a process takes longer than the circuit.
 _FEWEST_OPERATIONS: Final = 30
 # Numbers in parameters or results above which carrying them costs time and memory.
@@ -72,12 +74,20 @@ def gathers(spec: DeviceSpec, circuit: QuantumScript, *, processes: bool) -> boo
         processes: Whether there may be processes besides threads.
     """
     measured = spread(spec)
-    if measured is None:
+    if measured is None or _is_full_run(spec, circuit):
         return False
     n_wires = _n_wires(spec, circuit)
     if processes:
         return n_wires <= measured.gathered
     return n_wires not in measured.threads
+
+
+def _is_full_run(spec: DeviceSpec, circuit: QuantumScript) -> bool:
+    """Tell whether a circuit is over arrays so large that kernels run beside others."""
+    if _name(spec) not in BROADCASTING:
+        return False
+    n_runs = fusion.count_of(circuit)
+    return n_runs is not None and n_runs << _n_wires(spec, circuit) >= _FULL
 
 
 def gains_from_processes(
