@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qelectron_core.tracing import Blueprint
 from qelectron_core.tracing.functions import (
+    MAX_REMEMBERED,
     Arguments,
     Built,
     TracedFunction,
@@ -28,7 +29,7 @@ class Builder:
     def __init__(self, function: Any) -> None:
         """Know nothing of the function yet."""
         self._traced = TracedFunction(function)
-        self._seen: Hashable = None
+        self._seen: set[Hashable] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without what is known."""
@@ -54,7 +55,7 @@ class Builder:
         """Return the circuit of a call, if it is known how to build it.
 
         A function that is called with the like of some arguments for the second time
-        in a row is traced, which takes as long as a few calls.
+        is traced, which takes as long as a few calls.
 
         Raises:
             Exception: What the function raises while it is traced.
@@ -65,12 +66,20 @@ class Builder:
         blueprint = self._traced.blueprint(arguments)
         if blueprint is not None:
             return bound(call, blueprint, arguments.numbers)
-        seen, self._seen = self._seen, arguments.key
-        if seen != arguments.key or self._traced.is_known(arguments):
+        if self._traced.is_known(arguments) or not self._is_second(arguments.key):
             return None
         built = build_by_function(call, args, kwargs)
         self._traced.learn(arguments, args, kwargs, built)
         return built
+
+    def _is_second(self, key: Hashable) -> bool:
+        """Tell whether there has been such a call before, and note that there is."""
+        if key in self._seen:
+            return True
+        if len(self._seen) >= MAX_REMEMBERED:
+            self._seen.clear()
+        self._seen.add(key)
+        return False
 
     def blueprint(
         self, call: QElectron, args: Any, kwargs: Mapping[str, Any], built: Built

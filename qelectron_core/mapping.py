@@ -24,6 +24,7 @@ from qelectron_core import fusion
 from qelectron_core.building import bound
 from qelectron_core.futures import QFuture, cancel_all, progress_bar
 from qelectron_core.later import Later, LaterMany, send_all
+from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime import runtime
 from qelectron_core.tracing import Blueprint
 from qelectron_core.tracing.functions import Built, arguments_of
@@ -77,11 +78,14 @@ class _Pending:
         future: Their results.
         rows: Their arguments.
         as_one: Whether the future is of all of them, and its result a list.
+        may_fail: Whether its error may be that of others in its job, so that it is to
+            run by itself before it is believed.
     """
 
     future: QFuture
     rows: Sequence[Row]
     as_one: bool = False
+    may_fail: bool = False
 
     def error(self) -> BaseException | None:
         """Return what calls that are done ended in, if not in a result."""
@@ -114,12 +118,13 @@ class _Calls:
     def learn(self, row: Row) -> None:
         """Prepare the first of many calls, and learn from it how the others go."""
         call = copy.copy(self._electron)
-        built = call.builder.build(call, row, self._kwargs)
-        found = call.builder.blueprint(call, row, self._kwargs, built)
+        with pennylane_code():
+            built = call.builder.build(call, row, self._kwargs)
+            found = call.builder.blueprint(call, row, self._kwargs, built)
         if found is not None:
             self._blueprint, arguments = found
             self._key = arguments.key
-            size = _most_fused(self._electron, built)
+            size = _most_fused(self._electron, built) if self._blueprint.slots else 1
             if size > 1:
                 self._as_one, self.chunk = True, min(size, MAX_IN_FLIGHT // 4)
         self._first = Later(call, row, self._kwargs, built), [row]
@@ -129,14 +134,14 @@ class _Calls:
         prepared = [] if self._first is None else [self._first]
         self._first = None
         try:
-            as_one = self._as_one and self._prepare_as_one(rows)
+            as_one = self._prepare_as_one(rows) if self._as_one else None
             prepared += [as_one] if as_one else []
             for row in () if as_one else rows:
                 prepared.append(self._prepare(row))
         except BaseException:
             _forget(prepared)
             raise
-        return _sent(prepared)
+        return _sent(prepared, may_fail=as_one is not None)
 
     def drop(self) -> None:
         """Let go of a call that has not left."""
@@ -149,34 +154,36 @@ class _Calls:
         Raises:
             Exception: What one of them ended in, unless exceptions are asked for.
         """
-        if not pending.as_one:
-            result = self._result(pending.future)
-            self._model = result if self._model is None else self._model
-            return [result]
         error = pending.error()
-        if error is None:
-            model = self._model
-            return [fusion.in_type_of(model, r) for r in pending.future.result()]
-        if isinstance(error, CancelledError):
+        if pending.may_fail and error and not isinstance(error, CancelledError):
+            alone = _sent([self._prepare(row) for row in pending.rows])
+            return [self._result(one.future) for one in alone]
+        if not pending.as_one:
+            return [self._result(pending.future)]
+        if error is not None:
             return [self._result(pending.future) for _ in pending.rows]
-        # One of them may have failed; by themselves, each has its own outcome.
-        alone = _sent([self._prepare(row) for row in pending.rows])
-        return [self._result(one.future) for one in alone]
+        return [self._typed(result) for result in pending.future.result()]
 
     def ends_all(self, pending: _Pending) -> bool:
         """Tell whether calls that are done end the others."""
         if self._return_exceptions:
             return False
         error = pending.error()
-        return isinstance(error, CancelledError) or not (pending.as_one or not error)
+        return isinstance(error, CancelledError) or bool(error and not pending.may_fail)
+
+    def _typed(self, result: Any) -> Any:
+        """Return a result of a run as one in the type of the first, which ran alone."""
+        return result if self._model is None else fusion.in_type_of(self._model, result)
 
     def _result(self, future: QFuture) -> Any:
         try:
-            return future.result()
+            result = future.result()
         except Exception as error:
             if self._return_exceptions:
                 return error
             raise
+        self._model = result if self._model is None else self._model
+        return result
 
     def _prepare(self, row: Row) -> _Prepared:
         call = copy.copy(self._electron)
@@ -189,7 +196,8 @@ class _Calls:
         arguments = arguments_of(row, self._kwargs)
         if arguments is None or arguments.key != self._key:
             return None
-        return bound(call, self._blueprint, arguments.numbers)
+        with pennylane_code():
+            return bound(call, self._blueprint, arguments.numbers)
 
     def _prepare_as_one(self, rows: Sequence[Row]) -> _Prepared | None:
         """Prepare some calls as one, if that can be."""
@@ -198,7 +206,8 @@ class _Calls:
         if self._blueprint is None or not 1 < len(numbers) == len(rows):
             return None
         columns = [np.array(column) for column in zip(*numbers, strict=True)]
-        circuit = self._blueprint.bind_many(columns)
+        with pennylane_code():
+            circuit = self._blueprint.bind_many(columns)
         if circuit is None:
             return None
         built = Built(circuit, self._blueprint.output, is_plain=True)
@@ -209,10 +218,10 @@ def _forget(prepared: Iterable[_Prepared]) -> None:
     runtime().forget([task for later, _ in prepared for task in later.tasks])
 
 
-def _sent(prepared: Sequence[_Prepared]) -> list[_Pending]:
+def _sent(prepared: Sequence[_Prepared], *, may_fail: bool = False) -> list[_Pending]:
     send_all(later for later, _ in prepared)
     return [
-        _Pending(later.future, rows, as_one=isinstance(later, LaterMany))
+        _Pending(later.future, rows, isinstance(later, LaterMany), may_fail)
         for later, rows in prepared
     ]
 

@@ -77,7 +77,7 @@ class QElectron(qml.QNode):
         # A copy per call: a QNode keeps the circuit of the call on itself, which
         # two threads must not share.
         call = copy.copy(self)
-        if self._may_be_quick():
+        if install() and self._may_be_quick():
             built = self.builder.build_quickly(call, args, kwargs)
             if built is not None:
                 return Later(call, args, kwargs, built).run()

@@ -104,6 +104,15 @@ def branching(x: float, *, twice: bool = False) -> Any:
     return qml.expval(qml.PauliZ(0))
 
 
+def mixed(x: float) -> Any:
+    if len(TABLE) != 3:
+        raise ValueError("three numbers are wanted")
+    qml.CRot(x, 0.1, 0.2, wires=[0, 1])
+    qml.U3(0.3, x, 0.1, wires=0)
+    qml.Rot(0.3, 0.1, x, wires=1)
+    return qml.expval(qml.PauliX(0) @ qml.PauliY(1))
+
+
 def tabled(x: float) -> Any:
     for value in TABLE:
         qml.RX(value * x, wires=0)
@@ -124,6 +133,7 @@ PURE: dict[str, tuple[Callable[..., Any], Any]] = {
     ),
     "a default": (branching, REAL),
     "a global list": (tabled, REAL),
+    "numbers of its own": (mixed, REAL),
 }
 
 
@@ -530,6 +540,26 @@ def test_a_list_that_is_filled_anew_counts_from_then_on() -> None:
     after = [float(electron(1.0)) for _ in range(4)] + electron.map([1.0] * 6)
     assert before == pytest.approx([np.cos(0.3)] * 10)
     assert after == pytest.approx([np.cos(1.3)] * 10)
+
+
+def test_shots_and_settings_are_those_of_the_call() -> None:
+    electron = on(single)
+    for _ in range(4):
+        electron(0.3)
+    sampled = qml.set_shots(electron, 7)
+    future = sampled.run_later(0.3)
+    future.result(DEADLINE_S)
+    assert future.executions[0].shots == 7
+    assert electron.update(diff_method=None)(0.3) == electron(0.3)
+
+
+def test_calls_of_several_kinds_in_turn_are_each_known() -> None:
+    electron = on(branching)
+    with calls_of(branching) as entered:
+        for _ in range(6):
+            assert float(electron(0.3)) == pytest.approx(np.cos(0.3))
+            assert float(electron(0.3, twice=True)) == pytest.approx(np.cos(0.6))
+    assert len(entered) == 6, "three of each"
 
 
 def test_a_qelectron_travels_without_what_it_knows() -> None:

@@ -39,9 +39,19 @@ class _Slot:
     operator: Operator
     data: tuple[Any, ...]
 
-    def fill(self, values: Sequence[Any]) -> Operator:
-        """Return the operator with the values of steps as parameters."""
+    def fill(self, values: Sequence[Any], count: int | None = None) -> Operator:
+        """Return the operator with the values of steps as parameters.
+
+        Args:
+            values: Of all steps.
+            count: If values are arrays over circuits, of how many.
+        """
         data = tuple(values[d.number] if type(d) is Place else d for d in self.data)
+        if count is not None:
+            data = tuple(
+                v if type(d) is Place else np.broadcast_to(v, (count, *np.shape(v)))
+                for d, v in zip(self.data, data, strict=True)
+            )
         if isinstance(self.operator, Controlled):  # which keeps them elsewhere
             return with_parameters(self.operator, data)
         made: Operator = copy.copy(self.operator)  # a third of the time of a new one
@@ -91,13 +101,15 @@ class Blueprint:
             values = evaluate_many(self.steps, list(inputs))
         if not all(np.isfinite(value).all() for value in values):
             return None
-        return self._circuit(values, None)
+        return self._circuit(values, None, len(inputs[0]))
 
-    def _circuit(self, values: Sequence[Any], shots: Any) -> QuantumScript:
+    def _circuit(
+        self, values: Sequence[Any], shots: Any, count: int | None = None
+    ) -> QuantumScript:
         operations = list(self.operations)
         with QueuingManager.stop_recording():
             for slot in self.slots:
-                operations[slot.number] = slot.fill(values)
+                operations[slot.number] = slot.fill(values, count)
             return QuantumScript(
                 operations, self.measurements, shots=shots, trainable_params=[]
             )

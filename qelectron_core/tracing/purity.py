@@ -112,6 +112,7 @@ _HARMLESS: Final = (
     "MAKE_CELL",
     "FORMAT_",
     "CONVERT_VALUE",
+    "RAISE_VARARGS",
     "RERAISE",
     "NOP",
     "NOT_TAKEN",
@@ -132,6 +133,11 @@ _MEASURE_NAMES: Final = """
     expval var probs state sample counts density_matrix prod sum s_prod dot
 """
 _BUILTINS: Final = frozenset(getattr(builtins, name) for name in _BUILTIN_NAMES.split())
+_EXCEPTIONS: Final = frozenset(
+    value
+    for value in vars(builtins).values()
+    if isinstance(value, type) and issubclass(value, Exception)
+)
 _MEASURES: Final = frozenset(getattr(qml, name) for name in _MEASURE_NAMES.split())
 _PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), np.generic, range)
 
@@ -253,9 +259,9 @@ def _is_harmless(value: Any) -> bool:
     if isinstance(value, (*_PLAIN, Wires, np.ufunc)):
         return True
     if isinstance(value, type):
-        return value in _BUILTINS or (
-            issubclass(value, (Operator, MeasurementProcess)) and _is_pennylanes(value)
-        )
+        if issubclass(value, (Operator, MeasurementProcess)):
+            return _is_pennylanes(value)
+        return value in _BUILTINS or value in _EXCEPTIONS
     if isinstance(value, types.BuiltinFunctionType):
         return value in _BUILTINS or value.__module__ == math.__name__
     if isinstance(value, types.FunctionType):
