@@ -208,13 +208,14 @@ def test_progress_counts_calls_not_circuits(
     assert f"{len(XS)}/?" in capsys.readouterr().err
 
 
-def test_samples_are_those_of_a_loop() -> None:
-    seeded = ct.executor.Simulator(seed=5)
-    looped, mapped = (on(seeded, sampled, shots=10) for _ in range(2))
+@pytest.mark.parametrize("function", [sampled, rotated])
+def test_samples_are_those_of_a_loop(function: Any) -> None:
+    seeded = Simulator(seed=5)
+    looped, mapped = (on(seeded, function, shots=10) for _ in range(2))
     expected = [looped(x) for x in XS]
     found = mapped.map(XS)
     assert np.array_equal(found, expected)
-    assert len({samples.tobytes() for samples in found[1:]}) > 1
+    assert len({np.asarray(samples).tobytes() for samples in found[1:]}) > 1
 
 
 def test_a_selector_sees_every_circuit(events: list[ct.Event]) -> None:

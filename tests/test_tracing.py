@@ -470,6 +470,20 @@ def test_items_of_several_kinds_are_each_what_they_are() -> None:
     same(on(function).map(xs), [bare(x) for x in xs])
 
 
+def test_a_list_that_is_filled_by_each_call_is_filled() -> None:
+    def function(values: Any) -> Any:
+        values.append(0.5)
+        for value in values:
+            qml.RX(value, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    items = [[0.1], [0.2], [0.1], [0.3], [0.4], [0.5]]
+    expected = [np.cos(item[0] + 0.5) for item in items]
+    assert np.allclose(on(function).map(items), expected)
+    assert [len(item) for item in items] == [2] * 6
+
+
+@pytest.mark.filterwarnings("ignore")  # by which NumPy would give it away
 def test_a_division_by_zero_is_the_error_that_it_is() -> None:
     def function(x: float) -> Any:
         qml.RX(1 / x, wires=0)
