@@ -447,6 +447,21 @@ def test_mid_circuit_measurements_come_back(shots: Any) -> None:
     assert first.meas_uid != second.meas_uid
 
 
+def test_what_circuits_share_is_written_as_in_each_of_them() -> None:
+    with qml.queuing.AnnotatedQueue() as queue:
+        qml.measure(0)
+        second = qml.measure(1)
+        measured = qml.expval(second)
+    (one, other), gate = queue.queue[:2], qml.CNOT([0, 1])
+    both = QuantumScript([one, gate, other], [measured])
+    single = QuantumScript([gate, other], [measured])
+    texts = [dump_circuit(circuit) for circuit in (both, single) * 3]
+    assert len(set(texts)) == 2, "the measurement is numbered within its circuit"
+    for circuit, text in zip((both, single), texts[4:], strict=True):
+        assert dump_circuit(load_circuit(text)) == text
+        assert len(load_circuit(text).operations) == len(circuit.operations)
+
+
 def test_what_is_calculated_of_samples_comes_back() -> None:
     """The function is asked for whole arrays of outcomes as well."""
     circuit = measured_circuit(shots=200)
