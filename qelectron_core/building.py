@@ -6,7 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
+import numpy as np
+
 from qelectron_core.tracing import Blueprint
+from qelectron_core.tracing.arguments import arrays_in, as_it_is
 from qelectron_core.tracing.functions import (
     MAX_REMEMBERED,
     Arguments,
@@ -36,7 +40,7 @@ class Builder:
         return Builder, (self._traced.function,)
 
     def build(self, call: QElectron, args: Any, kwargs: Mapping[str, Any]) -> Built:
-        """Return the circuit of a call.
+        """Return the circuit of a call, as it is now: the caller may change its arrays.
 
         Args:
             call: A QElectron that nobody else uses.
@@ -47,7 +51,7 @@ class Builder:
             Exception: What the function raises.
         """
         known = self.build_quickly(call, args, kwargs)
-        return known or build_by_function(call, args, kwargs)
+        return known or _as_it_is(build_by_function(call, args, kwargs), args, kwargs)
 
     def build_quickly(
         self, call: QElectron, args: Any, kwargs: Mapping[str, Any]
@@ -139,11 +143,32 @@ def bound(
         to tell.
     """
     try:
-        circuit = blueprint.bind(numbers, call.shots)
+        # Copies: the caller may change its arrays before the circuit runs.
+        circuit = blueprint.bind(as_it_is(list(numbers)), call.shots)
     except ArithmeticError:
         return None
     ready = call.device.with_own_shots(circuit)
     return Built(ready, blueprint.output, is_plain=True)
+
+
+def _as_it_is(built: Built, args: Any, kwargs: Mapping[str, Any]) -> Built:
+    """Return a circuit that shares no array with the arguments of its call."""
+    arrays = list(arrays_in((*args, *kwargs.values())))
+    if not arrays:
+        return built
+    parameters = built.circuit.get_parameters(trainable_only=False)
+    shared = [
+        place
+        for place, value in enumerate(parameters)
+        if type(value) is np.ndarray
+        and any(np.may_share_memory(value, array) for array in arrays)
+    ]
+    if not shared:
+        return built
+    copies = [parameters[place].copy() for place in shared]
+    return attrs.evolve(
+        built, circuit=built.circuit.bind_new_parameters(copies, shared)
+    )
 
 
 class _Output:

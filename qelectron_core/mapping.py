@@ -27,6 +27,7 @@ from qelectron_core.later import Later, LaterMany, send_all
 from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime import runtime
 from qelectron_core.tracing import Blueprint
+from qelectron_core.tracing.arguments import as_it_is
 from qelectron_core.tracing.functions import Built, arguments_of
 
 if TYPE_CHECKING:
@@ -305,7 +306,9 @@ def rows_of(iterables: tuple[Any, ...]) -> Iterator[Row]:
     lengths = [len(item) for item in iterables if hasattr(item, "__len__")]
     if len(set(lengths)) > 1:
         raise ValueError(_uneven(", ".join(map(str, lengths))))
-    return _zipped(iterables)
+    # A generator may change an array that it has handed out, and hand it out again.
+    kept = [i if hasattr(i, "__len__") else map(as_it_is, i) for i in iterables]
+    return _zipped(kept)
 
 
 def length_of(iterables: tuple[Any, ...]) -> int | None:
@@ -313,7 +316,7 @@ def length_of(iterables: tuple[Any, ...]) -> int | None:
     return next((len(item) for item in iterables if hasattr(item, "__len__")), None)
 
 
-def _zipped(iterables: tuple[Any, ...]) -> Iterator[Row]:
+def _zipped(iterables: Sequence[Iterable[Any]]) -> Iterator[Row]:
     rows = zip(*iterables, strict=True)
     while True:
         try:

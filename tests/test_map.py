@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import qelectron_core as ct
 from qelectron_core import mapping
+from qelectron_core.building import Builder
 from qelectron_core.futures import QFuture
 from qelectron_simulator.executor import Simulator
 
@@ -100,6 +101,50 @@ def test_an_error_of_a_generator_is_raised_and_nothing_is_left_running() -> None
     with pytest.raises(LookupError, match="no more of these"):
         on(executor).map(items())
     assert ct.load(executor).in_flight == 0
+
+
+class NeverQuick(Builder):
+    """Calls the quantum function every time."""
+
+    def build_quickly(self, *_: Any) -> None:
+        return None
+
+
+def strong(weights: Any) -> Any:
+    qml.StronglyEntanglingLayers(weights, wires=[0, 1])
+    return qml.expval(qml.PauliZ(1))
+
+
+@pytest.mark.parametrize("count", [2, 20])
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+def test_a_generator_may_hand_out_one_array_again_and_again(
+    device: str, count: int
+) -> None:
+    def items() -> Iterator[Any]:
+        weights = np.zeros((1, 2, 3))
+        for number in range(count):
+            weights[...] = 0.1 * number
+            yield weights
+
+    bare = qml.QNode(strong, qml.device(device, wires=2))
+    expected = [bare(weights) for weights in items()]
+    assert np.allclose(ct.qelectron(bare).map(items()), expected)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_array_may_change_as_soon_as_a_call_is_on_its_way(is_known: bool) -> None:
+    circuit, weights = on(None, strong), np.zeros((1, 2, 3))
+    for _ in range(4):
+        circuit(weights)
+    if not is_known:
+        circuit.builder = NeverQuick(strong)
+    futures = []
+    for number in range(20):
+        weights[...] = 0.1 * number
+        futures.append(circuit.run_later(weights))
+    bare = qml.QNode(strong, qml.device("default.qubit", wires=2))
+    expected = [bare(np.full((1, 2, 3), 0.1 * number)) for number in range(20)]
+    assert np.allclose(ct.gather(futures), expected)
 
 
 # --- Any number of items --------------------------------------------------------------

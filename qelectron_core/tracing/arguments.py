@@ -52,6 +52,33 @@ def put_together(
     return filled, {name: _filled(value, rest) for name, value in kwargs.items()}
 
 
+def arrays_in(value: Any) -> Iterator[Any]:
+    """Yield NumPy's arrays in an argument, also those in lists and other containers."""
+    kind = type(value)
+    if kind is np.ndarray:
+        yield value
+    elif kind in (tuple, list, dict):
+        for part in value.values() if kind is dict else value:
+            yield from arrays_in(part)
+
+
+def as_it_is(value: Any) -> Any:
+    """Return an argument in which arrays are copies, so that it stays as it is now.
+
+    Args:
+        value: An argument; only NumPy's arrays in it are copied, and the lists, tuples
+            and dictionaries that they are in.
+    """
+    kind = type(value)
+    if kind is np.ndarray:
+        return value.copy()
+    if kind is tuple or kind is list:
+        return kind(map(as_it_is, value))
+    if kind is dict:
+        return {name: as_it_is(part) for name, part in value.items()}
+    return value
+
+
 def has_containers(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Tell whether there are arguments that a function could change in place."""
     return any(
