@@ -12,7 +12,7 @@ import copy
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -25,9 +25,9 @@ from qelectron_core.building import bound
 from qelectron_core.futures import QFuture, cancel_all, progress_bar
 from qelectron_core.later import Later, LaterMany, send_all
 from qelectron_core.recording import pennylane_code
+from qelectron_core.rows import Row, length_of, rows_of
 from qelectron_core.runtime import runtime
 from qelectron_core.tracing import Blueprint
-from qelectron_core.tracing.arguments import as_it_is
 from qelectron_core.tracing.functions import Built, arguments_of
 
 if TYPE_CHECKING:
@@ -40,10 +40,8 @@ MAX_IN_FLIGHT: Final = 16_384
 #: Fewest calls for which it pays to look for a shorter way.
 FEW: Final = 4
 
-Row = tuple[Any, ...]
 
-
-def run_map(  # what `map` is given
+def run_map(
     electron: QElectron,
     iterables: tuple[Any, ...],
     kwargs: Mapping[str, Any],
@@ -284,51 +282,3 @@ class _Window:
             if self._failed is None and self._calls.ends_all(pending):
                 self._failed = pending
             self._changed.notify_all()
-
-
-def rows_of(iterables: tuple[Any, ...]) -> Iterator[Row]:
-    """Return the arguments of each call of a `map`, taken as they are asked for.
-
-    Raises:
-        TypeError: If there is no iterable.
-        ValueError: If iterables differ in length; at once where lengths are known.
-    """
-    if not iterables:
-        message = "map() needs at least one iterable of arguments: circuit.map(xs)."
-        raise TypeError(message)
-    for item in iterables:
-        if not isinstance(item, Iterable) or getattr(item, "ndim", 1) == 0:
-            message = (
-                "map() takes an iterable per parameter of the circuit, as in "
-                f"circuit.map([0.1, 0.2]), not {item!r}."
-            )
-            raise TypeError(message)
-    lengths = [len(item) for item in iterables if hasattr(item, "__len__")]
-    if len(set(lengths)) > 1:
-        raise ValueError(_uneven(", ".join(map(str, lengths))))
-    # A generator may change an array that it has handed out, and hand it out again.
-    kept = [i if hasattr(i, "__len__") else map(as_it_is, i) for i in iterables]
-    return _zipped(kept)
-
-
-def length_of(iterables: tuple[Any, ...]) -> int | None:
-    """Return how many calls a `map` makes, or `None` if that is not known."""
-    return next((len(item) for item in iterables if hasattr(item, "__len__")), None)
-
-
-def _zipped(iterables: Sequence[Iterable[Any]]) -> Iterator[Row]:
-    rows = zip(*iterables, strict=True)
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except ValueError as error:
-            if "zip()" not in str(error):
-                raise
-            raise ValueError(_uneven(str(error))) from error
-        yield row
-
-
-def _uneven(what: str) -> str:
-    return f"map() takes iterables of equal length, not of lengths {what}."
