@@ -15,6 +15,7 @@ from qelectron_core.tracing.functions import (
     MAX_REMEMBERED,
     Arguments,
     Built,
+    Known,
     TracedFunction,
     arguments_of,
 )
@@ -40,7 +41,7 @@ class Builder:
         return Builder, (self._traced.function,)
 
     def build(self, call: QElectron, args: Any, kwargs: Mapping[str, Any]) -> Built:
-        """Return the circuit of a call, as it is now: the caller may change its arrays.
+        """Return the circuit of a call.
 
         Args:
             call: A QElectron that nobody else uses.
@@ -51,7 +52,7 @@ class Builder:
             Exception: What the function raises.
         """
         known = self.build_quickly(call, args, kwargs)
-        return known or _as_it_is(build_by_function(call, args, kwargs), args, kwargs)
+        return known or build_by_function(call, args, kwargs)
 
     def build_quickly(
         self, call: QElectron, args: Any, kwargs: Mapping[str, Any]
@@ -67,28 +68,19 @@ class Builder:
         arguments = self._arguments(call, args, kwargs)
         if arguments is None:
             return None
-        blueprint = self._traced.blueprint(arguments)
-        if blueprint is not None:
-            return bound(call, blueprint, arguments.numbers)
-        if self._traced.is_known(arguments) or not self._is_second(arguments.key):
+        known = self._traced.known(arguments)
+        if known is not None:
+            return bound(call, known.blueprint, arguments.numbers)
+        if self._traced.is_settled(arguments) or not self._is_second(arguments.key):
             return None
         built = build_by_function(call, args, kwargs)
         self._traced.learn(arguments, args, kwargs, built)
         return built
 
-    def _is_second(self, key: Hashable) -> bool:
-        """Tell whether there has been such a call before, and note that there is."""
-        if key in self._seen:
-            return True
-        if len(self._seen) >= MAX_REMEMBERED:
-            self._seen.clear()
-        self._seen.add(key)
-        return False
-
-    def blueprint(
+    def known(
         self, call: QElectron, args: Any, kwargs: Mapping[str, Any], built: Built
-    ) -> tuple[Blueprint, Arguments] | None:
-        """Return what builds the circuits of calls like one, while nothing changes.
+    ) -> tuple[Known, Arguments] | None:
+        """Return what builds the circuits of calls like one, while it holds.
 
         Args:
             call: A QElectron that nobody else uses.
@@ -99,10 +91,19 @@ class Builder:
         arguments = self._arguments(call, args, kwargs)
         if arguments is None:
             return None
-        blueprint = self._traced.blueprint(arguments)
-        if blueprint is None:
-            blueprint = self._traced.learn(arguments, args, kwargs, built)
-        return None if blueprint is None else (blueprint, arguments)
+        known = self._traced.known(arguments)
+        if known is None:
+            known = self._traced.learn(arguments, args, kwargs, built)
+        return None if known is None else (known, arguments)
+
+    def _is_second(self, key: Hashable) -> bool:
+        """Tell whether there has been such a call before, and note that there is."""
+        if key in self._seen:
+            return True
+        if len(self._seen) >= MAX_REMEMBERED:
+            self._seen.clear()
+        self._seen.add(key)
+        return False
 
     def _arguments(
         self, call: QElectron, args: Any, kwargs: Mapping[str, Any]
@@ -110,11 +111,15 @@ class Builder:
         traced = self._traced
         if not traced.is_promising() or call.func is not traced.function:
             return None
+        if call.compile_pipeline:  # which may change what circuits share
+            return None
         return None if "shots" in kwargs else arguments_of(args, kwargs)
 
 
 def build_by_function(call: QElectron, args: Any, kwargs: Mapping[str, Any]) -> Built:
     """Return the circuit of a call by calling its quantum function.
+
+    It is the circuit as it is now: the caller may change its arrays before it runs.
 
     Raises:
         Exception: What the function raises.
@@ -125,7 +130,7 @@ def build_by_function(call: QElectron, args: Any, kwargs: Mapping[str, Any]) -> 
         circuit = call.construct(args, kwargs)
     finally:
         call.func = function
-    return Built(circuit, output.value)
+    return _as_it_is(Built(circuit, output.value), args, kwargs)
 
 
 def bound(

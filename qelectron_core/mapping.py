@@ -9,10 +9,9 @@ both are done only where the result is certain to be that of a loop.
 from __future__ import annotations
 
 import copy
-import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -23,12 +22,13 @@ import numpy as np
 from qelectron_core import fusion
 from qelectron_core.building import bound
 from qelectron_core.futures import QFuture, cancel_all, progress_bar
+from qelectron_core.ids import new_id
 from qelectron_core.later import Later, LaterMany, send_all
 from qelectron_core.recording import pennylane_code
-from qelectron_core.rows import Row, length_of, rows_of
+from qelectron_core.rows import Row, are_quiet, length_of, rows_of
 from qelectron_core.runtime import runtime
-from qelectron_core.tracing import Blueprint
-from qelectron_core.tracing.functions import Built, arguments_of
+from qelectron_core.tracing.arguments import as_it_is
+from qelectron_core.tracing.functions import Built, Known, arguments_of
 
 if TYPE_CHECKING:
     from qelectron_core.qnode import QElectron
@@ -50,21 +50,22 @@ def run_map(
     return_exceptions: bool,
 ) -> list[Any]:
     """Call once per item and return the results in order; see `QElectron.map`."""
-    rows = rows_of(iterables)
-    calls = _Calls(electron, kwargs, return_exceptions=return_exceptions)
-    with progress_bar(length_of(iterables), shown=progress) as advance:
+    rows, count = rows_of(iterables), length_of(iterables)
+    calls = _Calls(
+        electron,
+        kwargs,
+        return_exceptions=return_exceptions,
+        is_worth_it=count is None or count >= FEW,
+        is_quiet=are_quiet(iterables),
+    )
+    with progress_bar(count, shown=progress) as advance:
         window = _Window(advance, calls)
         try:
-            few = list(itertools.islice(rows, FEW))
-            if len(few) == FEW:
-                calls.learn(few.pop(0))
-            rows = itertools.chain(few, rows)
-            while chunk := list(itertools.islice(rows, calls.chunk)):
-                window.make_room(MAX_IN_FLIGHT - len(chunk))
-                window.add(*calls.start(chunk))
+            while started := calls.start(rows):
+                window.add(*started)
+                window.make_room(MAX_IN_FLIGHT - calls.chunk)
             return window.results()
         except BaseException:
-            calls.drop()
             window.cancel()
             raise
 
@@ -94,58 +95,147 @@ class _Pending:
             return error
 
 
-#: A call before it is sent, and the arguments of those that it stands for.
-_Prepared = tuple[Later, Sequence[Row]]
-
-
 class _Calls:
-    """Starts the calls of one `map`."""
+    """Starts the calls of one `map`.
+
+    Each item is dealt with before the next one is asked for, as a loop would: whoever
+    yields them may change them, or what the quantum function reads, in between.
+
+    Args:
+        electron: What is called.
+        kwargs: Keyword arguments of every call.
+        return_exceptions: Whether an error takes the place of a result.
+        is_worth_it: Whether there are so many calls that it pays to trace.
+        is_quiet: Whether nothing happens between one item and the next.
+    """
 
     def __init__(
-        self, electron: QElectron, kwargs: Mapping[str, Any], *, return_exceptions: bool
+        self,
+        electron: QElectron,
+        kwargs: Mapping[str, Any],
+        *,
+        return_exceptions: bool,
+        is_worth_it: bool,
+        is_quiet: bool,
     ) -> None:
         self.chunk = CHUNK
         self._electron = electron
         self._kwargs = kwargs
         self._return_exceptions = return_exceptions
-        self._blueprint: Blueprint | None = None
+        self._learns = is_worth_it
+        self._is_quiet = is_quiet
+        self._known: Known | None = None
         self._key: Any = None
         self._as_one = False
-        self._first: _Prepared | None = None
         self._model: Any = None
 
-    def learn(self, row: Row) -> None:
-        """Prepare the first of many calls, and learn from it how the others go."""
+    def start(self, rows: Iterator[Row]) -> list[_Pending]:
+        """Start some of the calls, and return them; none if there are no more."""
+        chunk = _Chunk()
+        try:
+            while len(chunk) < self.chunk and (row := next(rows, None)) is not None:
+                self._take(row, chunk)
+            self._close(chunk)
+        except BaseException:
+            chunk.forget()
+            raise
+        return chunk.send(may_fail=self._as_one)
+
+    def _take(self, row: Row, chunk: _Chunk) -> None:
+        """Take one call into a chunk, or gather it with others."""
+        numbers = self._numbers(row)
+        if numbers is None:
+            self._close(chunk)
+            self._add(row, chunk)
+        elif self._as_one:
+            chunk.gather(row if self._is_quiet else as_it_is(row), numbers)
+        else:
+            self._add_bound(row, numbers, chunk)
+
+    def _numbers(self, row: Row) -> list[Any] | None:
+        """Return the numbers of a call whose circuit can be filled in."""
+        known = self._known
+        if known is None:
+            return None
+        if not self._is_quiet and not (
+            known.purity.is_steady and known.purity.still_holds()
+        ):
+            return None
+        arguments = arguments_of(row, self._kwargs)
+        if arguments is None or arguments.key != self._key:
+            return None
+        return arguments.numbers if self._is_quiet else as_it_is(arguments.numbers)
+
+    def _add(self, row: Row, chunk: _Chunk) -> None:
+        """Prepare one call by calling the quantum function."""
+        call = copy.copy(self._electron)
+        try:
+            with pennylane_code():
+                built = call.builder.build(call, row, self._kwargs)
+                if self._learns:
+                    self._learn(call, row, built)
+            chunk.add(Later(call, row, self._kwargs, built), row)
+        except Exception as error:
+            if not self._return_exceptions:
+                raise
+            chunk.add_failed(error)
+
+    def _learn(self, call: QElectron, row: Row, built: Built) -> None:
+        """Learn from the first call how the others go."""
+        self._learns = False
+        found = call.builder.known(call, row, self._kwargs, built)
+        if found is None:
+            return
+        self._known, arguments = found
+        self._key = arguments.key
+        if self._known.blueprint.slots:
+            size = _most_fused(self._electron, built)
+            self._as_one = size > 1
+            self.chunk = min(size, MAX_IN_FLIGHT // 4) if self._as_one else CHUNK
+
+    def _add_bound(self, row: Row, numbers: list[Any], chunk: _Chunk) -> None:
+        """Prepare one call by filling in its circuit, if its arithmetic goes well."""
+        assert self._known is not None
         call = copy.copy(self._electron)
         with pennylane_code():
-            built = call.builder.build(call, row, self._kwargs)
-            found = call.builder.blueprint(call, row, self._kwargs, built)
-        if found is not None:
-            self._blueprint, arguments = found
-            self._key = arguments.key
-            size = _most_fused(self._electron, built) if self._blueprint.slots else 1
-            if size > 1:
-                self._as_one, self.chunk = True, min(size, MAX_IN_FLIGHT // 4)
-        self._first = Later(call, row, self._kwargs, built), [row]
+            built = bound(call, self._known.blueprint, numbers)
+        if built is None:
+            self._add(row, chunk)
+        else:
+            chunk.add(Later(call, row, self._kwargs, built), row)
 
-    def start(self, rows: Sequence[Row]) -> list[_Pending]:
-        """Start some calls, along with the first one if that has not left yet."""
-        prepared = [] if self._first is None else [self._first]
-        self._first = None
+    def _close(self, chunk: _Chunk) -> None:
+        """Prepare the calls that have gathered, as one if that can be."""
+        rows, numbers = chunk.take_gathered()
+        built = self._fused(numbers) if len(rows) > 1 else None
+        if built is not None:
+            call = copy.copy(self._electron)
+            chunk.add(LaterMany(call, built, len(rows)), *rows)
+            return
+        for row, own in zip(rows, numbers, strict=True):
+            self._add_bound(row, own, chunk)
+
+    def _fused(self, numbers: Sequence[list[Any]]) -> Built | None:
+        assert self._known is not None
+        blueprint = self._known.blueprint
+        columns = [np.array(column) for column in zip(*numbers, strict=True)]
+        with pennylane_code():
+            circuit = blueprint.bind_many(columns)
+        if circuit is None:
+            return None
+        return Built(circuit, blueprint.output, is_plain=True)
+
+    def _alone(self, rows: Sequence[Row]) -> list[Any]:
+        """Run calls by themselves that failed in company, and return their results."""
+        chunk = _Chunk()
+        for row in rows:
+            self._add(row, chunk)
+        alone = chunk.send()
         try:
-            as_one = self._prepare_as_one(rows) if self._as_one else None
-            prepared += [as_one] if as_one else []
-            for row in () if as_one else rows:
-                prepared.append(self._prepare(row))
+            return [self._result(one.future) for one in alone]
         except BaseException:
-            _forget(prepared)
+            cancel_all(one.future for one in alone)
             raise
-        return _sent(prepared, may_fail=as_one is not None)
-
-    def drop(self) -> None:
-        """Let go of a call that has not left."""
-        if self._first is not None:
-            _forget([self._first])
 
     def results_of(self, pending: _Pending) -> list[Any]:
         """Return the results of calls, waiting for them if need be.
@@ -155,8 +245,7 @@ class _Calls:
         """
         error = pending.error()
         if pending.may_fail and error and not isinstance(error, CancelledError):
-            alone = _sent([self._prepare(row) for row in pending.rows])
-            return [self._result(one.future) for one in alone]
+            return self._alone(pending.rows)
         if not pending.as_one:
             return [self._result(pending.future)]
         if error is not None:
@@ -184,45 +273,56 @@ class _Calls:
         self._model = result if self._model is None else self._model
         return result
 
-    def _prepare(self, row: Row) -> _Prepared:
-        call = copy.copy(self._electron)
-        return Later(call, row, self._kwargs, self._bound(call, row)), [row]
 
-    def _bound(self, call: QElectron, row: Row) -> Built | None:
-        """Return the circuit of a call, if it can be had without the function."""
-        if self._blueprint is None:
-            return None
-        arguments = arguments_of(row, self._kwargs)
-        if arguments is None or arguments.key != self._key:
-            return None
-        with pennylane_code():
-            return bound(call, self._blueprint, arguments.numbers)
+class _Chunk:
+    """Calls that are sent together."""
 
-    def _prepare_as_one(self, rows: Sequence[Row]) -> _Prepared | None:
-        """Prepare some calls as one, if that can be."""
-        every = [arguments_of(row, self._kwargs) for row in rows]
-        numbers = [a.numbers for a in every if a is not None and a.key == self._key]
-        if self._blueprint is None or not 1 < len(numbers) == len(rows):
-            return None
-        columns = [np.array(column) for column in zip(*numbers, strict=True)]
-        with pennylane_code():
-            circuit = self._blueprint.bind_many(columns)
-        if circuit is None:
-            return None
-        built = Built(circuit, self._blueprint.output, is_plain=True)
-        return LaterMany(copy.copy(self._electron), built, len(rows)), rows
+    def __init__(self) -> None:
+        self._prepared: list[tuple[Later | QFuture, Sequence[Row]]] = []
+        self._rows: list[Row] = []
+        self._numbers: list[list[Any]] = []
 
+    def __len__(self) -> int:
+        return len(self._prepared) + len(self._rows)
 
-def _forget(prepared: Iterable[_Prepared]) -> None:
-    runtime().forget([task for later, _ in prepared for task in later.tasks])
+    def add(self, later: Later, *rows: Row) -> None:
+        """Take calls that are prepared."""
+        self._prepared.append((later, rows))
 
+    def add_failed(self, error: Exception) -> None:
+        """Take a call that failed before there was a circuit."""
+        future = QFuture(new_id("call"))
+        future.set_running_or_notify_cancel()
+        future.set_exception(error)
+        self._prepared.append((future, ((),)))
 
-def _sent(prepared: Sequence[_Prepared], *, may_fail: bool = False) -> list[_Pending]:
-    send_all(later for later, _ in prepared)
-    return [
-        _Pending(later.future, rows, isinstance(later, LaterMany), may_fail)
-        for later, rows in prepared
-    ]
+    def gather(self, row: Row, numbers: list[Any]) -> None:
+        """Take a call that is to be prepared with others."""
+        self._rows.append(row)
+        self._numbers.append(numbers)
+
+    def take_gathered(self) -> tuple[list[Row], list[list[Any]]]:
+        """Hand over the calls that have gathered."""
+        gathered = self._rows, self._numbers
+        self._rows, self._numbers = [], []
+        return gathered
+
+    def forget(self) -> None:
+        """Let go of what was prepared."""
+        runtime().forget([task for later in self._laters() for task in later.tasks])
+
+    def send(self, *, may_fail: bool = False) -> list[_Pending]:
+        """Send what was prepared."""
+        send_all(self._laters())
+        return [
+            _Pending(one, rows)
+            if isinstance(one, QFuture)
+            else _Pending(one.future, rows, isinstance(one, LaterMany), may_fail)
+            for one, rows in self._prepared
+        ]
+
+    def _laters(self) -> list[Later]:
+        return [one for one, _ in self._prepared if isinstance(one, Later)]
 
 
 def _most_fused(electron: QElectron, built: Built) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from qelectron_core.tracing.arguments import as_it_is
+import numpy as np
 
 #: The positional arguments of one call.
 Row: TypeAlias = tuple[Any, ...]
@@ -30,10 +30,8 @@ def rows_of(iterables: tuple[Any, ...]) -> Iterator[Row]:
             raise TypeError(message)
     lengths = [len(item) for item in iterables if hasattr(item, "__len__")]
     if len(set(lengths)) > 1:
-        raise ValueError(_uneven(", ".join(map(str, lengths))))
-    # A generator may change an array that it has handed out, and hand it out again.
-    kept = [i if hasattr(i, "__len__") else map(as_it_is, i) for i in iterables]
-    return _zipped(kept)
+        raise ValueError(_uneven("of lengths " + ", ".join(map(str, lengths))))
+    return _zipped(iterables)
 
 
 def length_of(iterables: tuple[Any, ...]) -> int | None:
@@ -41,19 +39,32 @@ def length_of(iterables: tuple[Any, ...]) -> int | None:
     return next((len(item) for item in iterables if hasattr(item, "__len__")), None)
 
 
+def are_quiet(iterables: tuple[Any, ...]) -> bool:
+    """Tell whether nothing happens between one item and the next.
+
+    What yields items may change one that it has yielded, or what others read.
+    """
+    return all(type(item) in _QUIET for item in iterables)
+
+
+_QUIET: Final = (list, tuple, range, np.ndarray)
+
+
 def _zipped(iterables: Sequence[Iterable[Any]]) -> Iterator[Row]:
-    rows = zip(*iterables, strict=True)
+    columns = [iter(item) for item in iterables]
     while True:
-        try:
-            row = next(rows)
-        except StopIteration:
+        row = [next(column, _END) for column in columns]
+        ended = [value is _END for value in row]
+        if all(ended):
             return
-        except ValueError as error:
-            if "zip()" not in str(error):
-                raise
-            raise ValueError(_uneven(str(error))) from error
-        yield row
+        if any(ended):
+            shorter = ended.index(True) + 1
+            raise ValueError(_uneven(f"of which number {shorter} is shorter"))
+        yield tuple(row)
+
+
+_END: Final = object()
 
 
 def _uneven(what: str) -> str:
-    return f"map() takes iterables of equal length, not of lengths {what}."
+    return f"map() takes iterables of equal length, not {what}."

@@ -6,7 +6,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from typing import Any
 
 import attrs
@@ -325,11 +325,97 @@ def test_a_shutdown_ends_calls_that_run_as_one() -> None:
             assert self.go.wait(WAIT_S)
             return super().run(job)
 
-    executor = Waiting(workers=1)
-    with ThreadPoolExecutor(1) as thread:
-        mapped = thread.submit(on(executor).map, XS * 2000)
-        assert executor.begun.wait(WAIT_S)
-        ct.shutdown(0)
-        executor.go.set()
-        with pytest.raises(CancelledError):
-            mapped.result(WAIT_S)
+    executor, caught = Waiting(workers=1), []
+
+    def work() -> None:
+        with pytest.raises(CancelledError) as error:
+            on(executor).map(XS * 2000)
+        caught.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    assert executor.begun.wait(WAIT_S)
+    end = time.monotonic() + WAIT_S
+    while not waits_for_room(thread):
+        assert time.monotonic() < end
+    ct.shutdown(0)
+    executor.go.set()
+    thread.join(WAIT_S)
+    assert caught
+
+
+# --- Each item in its turn ------------------------------------------------------------
+
+
+class Loader:
+    """Yields one array again and again, and knows how often."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.buffer = np.zeros((1, 2, 3))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in range(self.count):
+            self.buffer[...] = 0.1 * number
+            yield self.buffer
+
+
+def test_what_has_a_length_may_hand_out_one_array_too() -> None:
+    bare = qml.QNode(strong, qml.device("default.qubit", wires=2))
+    expected = [bare(weights) for weights in Loader(20)]
+    assert np.allclose(ct.qelectron(bare).map(Loader(20)), expected)
+
+
+FACTOR = 1.0
+
+
+def scaled(x: float) -> Any:
+    qml.RX(FACTOR * x, wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+def test_a_generator_may_change_what_the_function_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def items() -> Iterator[float]:
+        for number in range(20):
+            monkeypatch.setattr(sys.modules[__name__], "FACTOR", 0.1 * (number // 7))
+            yield 0.5
+
+    expected = np.cos([0.05 * (number // 7) for number in range(20)])
+    assert np.allclose(on(None, scaled).map(items()), expected)
+
+
+def test_a_generator_sees_what_the_function_did_to_its_item() -> None:
+    def function(values: Any) -> Any:
+        values += 1
+        qml.RX(values[0], wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    seen: list[float] = []
+
+    def items() -> Iterator[Any]:
+        for _ in range(6):
+            item = np.zeros(1)
+            yield item
+            seen.append(item[0])
+
+    assert np.allclose(on(None, function).map(items()), np.cos(1))
+    assert seen == [1.0] * 6
+
+
+def test_a_call_whose_function_fails_has_its_error_in_its_place() -> None:
+    def function(x: float) -> Any:
+        qml.RX(1 / x, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    for xs in ([0.5, 0.0, 0.25, 0.2, 0.0, 0.1], [0.0, 0.5]):
+        found = on(None, function).map(xs, return_exceptions=True)
+        for x, value in zip(xs, found, strict=True):
+            if x:
+                assert float(value) == pytest.approx(np.cos(1 / x))
+            else:
+                assert isinstance(value, ZeroDivisionError)

@@ -4,6 +4,7 @@ import math
 import random
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -97,6 +98,13 @@ def nested(parts: Any, *, scale: float = 1.0, depth: int = 2) -> Any:
     return qml.probs(wires=[0, 1, 2])
 
 
+def keeps_a_default(x: float, scale: Any = None) -> Any:
+    if scale is None:
+        scale = 2.0
+    qml.RX(scale * x, wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
 def branching(x: float, *, twice: bool = False) -> Any:
     qml.RX(x, wires=0)
     if twice:
@@ -132,6 +140,7 @@ PURE: dict[str, tuple[Callable[..., Any], Any]] = {
         ),
     ),
     "a default": (branching, REAL),
+    "a default of none": (keeps_a_default, REAL),
     "a global list": (tabled, REAL),
     "numbers of its own": (mixed, REAL),
 }
@@ -305,6 +314,62 @@ def in_a_comprehension(x: float) -> Any:
     return qml.expval(qml.PauliZ(0))
 
 
+class Odd(float):
+    """A number that counts how often it is asked."""
+
+    asked = 0
+
+    def __mul__(self, other: Any) -> Any:
+        Odd.asked += 1
+        return float(self) * other * Odd.asked
+
+
+ODD = Odd(1.0)
+GROWING: defaultdict[str, float] = defaultdict(float)
+WRITTEN = np.zeros(1)
+
+
+def and_counts_too(x: float) -> Any:
+    COUNTED.append(x)
+    return len(COUNTED)
+
+
+applied: Any = np.frompyfunc(and_counts_too, 1, 1)
+
+
+def writes_by_position(x: float) -> Any:
+    np.add(WRITTEN, 0.1, WRITTEN)
+    qml.RX(x + WRITTEN[0], wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+def writes_by_name(x: float) -> Any:
+    where: Any = {"out": WRITTEN}
+    np.add(WRITTEN, 0.1, **where)
+    qml.RX(x + WRITTEN[0], wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+def asks_an_odd_number(x: float) -> Any:
+    qml.RX(ODD * x, wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+def grows(x: float) -> Any:
+    qml.RX(x + GROWING["new"] + len(GROWING), wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+def applies(x: float) -> Any:
+    qml.RX(x + float(applied(1.0)), wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+def asks_for_the_same_object(x: float, y: float = 0.5) -> Any:
+    qml.RX(x if x is y else 2 * x, wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
 IMPURE = {
     f.__name__: f
     for f in (
@@ -321,6 +386,12 @@ IMPURE = {
         sets_attribute,
         calls_out,
         in_a_comprehension,
+        writes_by_position,
+        writes_by_name,
+        asks_an_odd_number,
+        grows,
+        applies,
+        asks_for_the_same_object,
     )
 } | {"counter": counter(), "drains": drains()}
 
@@ -521,6 +592,94 @@ def test_a_global_that_is_set_anew_counts_from_then_on(
         assert float(electron.run_later(0.3).result(DEADLINE_S)) == pytest.approx(
             np.cos(0.6)
         )
+
+
+def test_a_global_that_is_set_back_counts_for_every_kind_of_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def function(x: float, *, n: int = 1) -> Any:
+        for _ in range(n):
+            qml.RX(SCALE * x, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    electron, here = on(function), sys.modules[__name__]
+
+    def check(scale: float, n: int) -> None:
+        monkeypatch.setattr(here, "SCALE", scale)
+        for _ in range(3):
+            expected = np.cos(scale * n * 0.3)
+            assert float(electron(0.3, n=n)) == pytest.approx(expected)
+            assert electron.map([0.3] * 5, n=n) == pytest.approx([expected] * 5)
+
+    for scale, n in ((1.0, 1), (2.0, 2), (1.0, 2), (2.0, 1), (1.0, 1)):
+        check(scale, n)
+
+
+def test_defaults_that_are_set_anew_count_from_then_on() -> None:
+    def function(x: float, y: float = 0.0) -> Any:
+        qml.RX(x + y, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    electron = on(function)
+    for y in (0.0, 0.5):
+        function.__defaults__ = (y,)
+        for _ in range(4):
+            assert float(electron(0.3)) == pytest.approx(np.cos(0.3 + y))
+
+
+def test_a_number_that_is_an_array_may_be_changed_in_place() -> None:
+    def function(x: Any, d: float) -> Any:
+        x += d
+        qml.RX(x, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    electron, x = on(function), np.array(0.0)
+    found = [float(electron(x, d)) for d in (0.0, 0.0, 0.0, 0.5, 0.5)]
+    assert found == pytest.approx(np.cos([0.0, 0.0, 0.0, 0.5, 1.0]))
+    assert x == 1.0
+
+
+def test_a_transform_may_change_operators() -> None:
+    @qml.transform
+    def doubled(circuit: Any) -> Any:
+        for op in circuit.operations:
+            op.data = tuple(2 * value for value in op.data)
+        return [circuit], lambda results: results[0]
+
+    def function(x: float) -> Any:
+        qml.RX(x, wires=0)
+        qml.RX(0.1, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    electron = doubled(on(function))
+    expected = [np.cos(2 * (x + 0.1)) for x in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    assert np.allclose(electron.map([0.1, 0.2, 0.3, 0.4, 0.5]), expected)
+    later = [electron.run_later(x) for x in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    assert np.allclose(ct.gather(later), expected)
+
+
+def test_large_angles_are_computed_one_by_one() -> None:
+    def function(x: float) -> Any:
+        qml.RX(1e9 * x**3.3, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    xs = [0.1 * n for n in range(1, 30)]
+    bare = qml.QNode(function, qml.device("default.qubit", wires=4))
+    same(on(function).map(xs), [bare(x) for x in xs])
+
+
+def test_keys_of_dictionaries_are_what_they_are() -> None:
+    def function(table: Any) -> Any:
+        for number, angle in table.items():
+            for _ in range(number):
+                qml.RX(angle, wires=0)
+        return qml.expval(qml.PauliZ(0))
+
+    electron = on(function)
+    for _ in range(4):
+        electron({2: 0.3})
+    with pytest.raises(TypeError):
+        electron({2.0: 0.3})
 
 
 def test_a_closure_that_is_set_anew_counts_from_then_on() -> None:

@@ -112,8 +112,8 @@ _shared: Final = _Shared()
 
 
 def _noted(part: Any, text: str) -> str:
-    """Note the text of a measurement, unless it is numbered within its circuit."""
-    if part.mv is None:
+    """Note the text of a measurement, unless it has numbers that may change."""
+    if part.mv is None and not getattr(part.obs, "data", ()):
         _shared.note(part, text)
     return text
 

@@ -69,13 +69,21 @@ def as_it_is(value: Any) -> Any:
         value: An argument; only NumPy's arrays in it are copied, and the lists, tuples
             and dictionaries that they are in.
     """
+    return _copied(value, {})
+
+
+def _copied(value: Any, copies: dict[int, Any]) -> Any:
     kind = type(value)
     if kind is np.ndarray:
-        return value.copy()
+        copy = copies.get(id(value))
+        if copy is None:
+            copy = copies[id(value)] = value.copy("K")
+            copy.flags.writeable = value.flags.writeable
+        return copy
     if kind is tuple or kind is list:
-        return kind(map(as_it_is, value))
+        return kind([_copied(part, copies) for part in value])
     if kind is dict:
-        return {name: as_it_is(part) for name, part in value.items()}
+        return {name: _copied(part, copies) for name, part in value.items()}
     return value
 
 
@@ -102,7 +110,8 @@ def _key(value: Any, numbers: list[Any]) -> Any:
     if kind is tuple or kind is list:
         return (kind, *[_key(part, numbers) for part in value])
     if kind is dict:
-        return (kind, *[(name, _key(part, numbers)) for name, part in value.items()])
+        items = [(type(n), n, _key(part, numbers)) for n, part in value.items()]
+        return (kind, *items)
     raise UnknownArgumentError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -23,6 +23,9 @@ from qelectron_core.tracing.symbols import (
     evaluate,
     evaluate_many,
 )
+
+#: Largest value of which the last digit is below what is promised of results.
+MAX_ANGLE: Final = 100.0
 
 
 @attrs.frozen
@@ -65,7 +68,6 @@ class Blueprint:
 
     Attributes:
         steps: How parameters are computed from the inputs.
-        inputs: How many inputs there are.
         operations: All operations, with some that are replaced.
         slots: Where operations with varying parameters go.
         measurements: All measurements.
@@ -73,7 +75,6 @@ class Blueprint:
     """
 
     steps: list[Step]
-    inputs: int
     operations: tuple[Operator, ...]
     slots: tuple[_Slot, ...]
     measurements: tuple[Any, ...]
@@ -94,12 +95,14 @@ class Blueprint:
             inputs: Per input an array over the circuits.
 
         Returns:
-            The circuit; `None` if a value on the way is not finite, where Python's
-            numbers and NumPy's may part.
+            The circuit; `None` where Python's numbers and NumPy's may part: if a value
+            on the way is not finite, or if angles are so large that the last digit of
+            a function that is not exactly rounded shows in the result.
         """
         with np.errstate(all="ignore"):
             values = evaluate_many(self.steps, list(inputs))
-        if not all(np.isfinite(value).all() for value in values):
+        most = np.inf if all(step.is_exact for step in self.steps) else MAX_ANGLE
+        if not all((np.abs(value) < most).all() for value in values):
             return None
         return self._circuit(values, None, len(inputs[0]))
 
@@ -136,7 +139,7 @@ def trace_function(
         circuit = QuantumScript.from_queue(queue)
     except Exception as error:
         raise NotTraceableError(trace.refused or str(error)) from error
-    return _blueprint(trace, len(symbols), circuit, output)
+    return _blueprint(trace, circuit, output)
 
 
 def trace_circuit(
@@ -157,7 +160,7 @@ def trace_circuit(
         prepared = prepare(_symbolic(trace, circuit))
     except Exception as error:
         raise NotTraceableError(trace.refused or str(error)) from error
-    return _blueprint(trace, len(circuit_inputs(circuit)), prepared, None)
+    return _blueprint(trace, prepared, None)
 
 
 def _symbolic(trace: Trace, circuit: QuantumScript) -> QuantumScript:
@@ -174,9 +177,7 @@ def circuit_inputs(circuit: QuantumScript) -> list[Any]:
     return [value for op in circuit.operations for value in op.data]
 
 
-def _blueprint(
-    trace: Trace, inputs: int, circuit: QuantumScript, output: Any
-) -> Blueprint:
+def _blueprint(trace: Trace, circuit: QuantumScript, output: Any) -> Blueprint:
     slots = [
         _slot(trace, number, op)
         for number, op in enumerate(circuit.operations)
@@ -192,7 +193,6 @@ def _blueprint(
         raise NotTraceableError(trace.refused)
     return Blueprint(
         trace.steps,
-        inputs,
         tuple(operations),
         tuple(slots),
         tuple(circuit.measurements),

@@ -28,6 +28,8 @@ from qelectron_core.tracing.symbols import NotTraceableError
 
 #: Kinds of arguments that are remembered per function, the oldest going first.
 MAX_REMEMBERED: Final = 64
+#: Changes of what a function reads after which it is called every time.
+MAX_CHANGES: Final = 16
 
 
 @attrs.frozen
@@ -58,8 +60,24 @@ class Arguments:
     numbers: list[Any]
 
 
+@attrs.frozen
+class Known:
+    """What builds the circuits of calls of one kind.
+
+    Attributes:
+        blueprint: Builds a circuit from the numbers of a call.
+        purity: What the function read when it was traced.
+    """
+
+    blueprint: Blueprint
+    purity: Purity
+
+
 class TracedFunction:
     """A quantum function, and what tracing it has shown.
+
+    Safe from any thread: what is known is replaced, never changed, and threads that
+    trace at the same time find out the same.
 
     Args:
         function: The quantum function.
@@ -68,9 +86,9 @@ class TracedFunction:
     def __init__(self, function: Callable[..., Any]) -> None:
         """Know nothing yet."""
         self.function = function
-        self._purity: Purity | None = None
-        self._looked = False
-        self._blueprints: OrderedDict[Hashable, Blueprint | None] = OrderedDict()
+        self._known: OrderedDict[Hashable, Known | None] = OrderedDict()
+        self._is_pure = self._is_steady = True  # as far as is known
+        self._n_changes = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without what is known, which is soon found out again."""
@@ -78,19 +96,22 @@ class TracedFunction:
 
     def is_promising(self) -> bool:
         """Tell whether nothing is known that speaks against tracing."""
-        return not self._looked or self._purity is not None
+        return self._is_pure
 
-    def blueprint(self, arguments: Arguments) -> Blueprint | None:
-        """Return what builds the circuit of a call, if that is known."""
-        blueprint = self._blueprints.get(arguments.key)
-        if blueprint is None:
-            return None
-        purity = self._purity
-        if purity is None or not purity.is_steady or not purity.still_holds():
-            self._blueprints.clear()
-            self._looked = False
-            return None
-        return blueprint
+    def known(self, arguments: Arguments) -> Known | None:
+        """Return what builds the circuit of a call, if it is known and still holds."""
+        known = self._known.get(arguments.key)
+        if known is None or known.purity.still_holds():
+            return known
+        self._known.pop(arguments.key, None)
+        self._n_changes += 1
+        if self._n_changes > MAX_CHANGES:
+            self._is_pure = False  # to find out again and again is no gain
+        return None
+
+    def is_settled(self, arguments: Arguments) -> bool:
+        """Tell whether it is of no use to trace such a call between others."""
+        return not self._is_steady or arguments.key in self._known
 
     def learn(
         self,
@@ -98,8 +119,11 @@ class TracedFunction:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         built: Built,
-    ) -> Blueprint | None:
+    ) -> Known | None:
         """Trace the function, and return what builds the circuits of such calls.
+
+        What is known of a function that reads what can be changed in place is
+        returned, but not kept.
 
         Args:
             arguments: Those of a call, taken apart.
@@ -108,11 +132,30 @@ class TracedFunction:
             built: What the function built for them.
 
         Returns:
-            The blueprint; `None` unless it is certain to build what the function
+            What is known; `None` unless it is certain to build what the function
             builds, whatever the numbers.
         """
-        purity = self._look()
-        if purity is None or (purity.changes and has_containers(args, kwargs)):
+        purity = purity_of(self.function)
+        if purity is None:
+            self._is_pure = False
+            return None
+        self._is_steady = purity.is_steady
+        found = self._trace(purity, arguments, args, kwargs, built)
+        if purity.is_steady:
+            self._known[arguments.key] = found
+            if len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+    def _trace(
+        self,
+        purity: Purity,
+        arguments: Arguments,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        built: Built,
+    ) -> Known | None:
+        if purity.changes and has_containers(args, kwargs):
             return None
 
         def call(function: Callable[..., Any], symbols: Sequence[Any]) -> Any:
@@ -123,21 +166,9 @@ class TracedFunction:
             made = trace_function(self.function, arguments.numbers, call)
             same = _agrees(made, arguments.numbers, built)
         except (NotTraceableError, ArithmeticError):
-            same = False
-        found = made if same else None
-        self._blueprints[arguments.key] = found
-        if len(self._blueprints) > MAX_REMEMBERED:
-            self._blueprints.popitem(last=False)
-        return found
-
-    def is_known(self, arguments: Arguments) -> bool:
-        """Tell whether such a call was traced before, whatever came of it."""
-        return arguments.key in self._blueprints
-
-    def _look(self) -> Purity | None:
-        if not self._looked:
-            self._purity, self._looked = purity_of(self.function), True
-        return self._purity
+            return None
+        # Somebody may have set a global in the meantime.
+        return Known(made, purity) if same and purity.still_holds() else None
 
 
 def arguments_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Arguments | None:

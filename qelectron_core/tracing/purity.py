@@ -2,8 +2,9 @@
 
 A circuit may only be built once for many calls if building it again would build the
 same: the function must not draw random numbers, count, print, or read what changes.
-That is read off its bytecode. What is not known to be harmless is not: the answer
-may be "no" for a function that is pure, and is never "yes" for one that is not.
+That is read off its bytecode. What is not known to be harmless counts as harmful, so
+that the answer may well be "no" for a function that is pure. PennyLane and NumPy are
+taken to be as they were when they were imported.
 """
 
 from __future__ import annotations
@@ -89,7 +90,6 @@ _HARMLESS: Final = (
     "UNARY_",
     "TO_BOOL",
     "COMPARE_OP",
-    "IS_OP",
     "CONTAINS_OP",
     "BUILD_",
     "CALL",
@@ -126,7 +126,7 @@ _ATTRIBUTES: Final = frozenset(
 )
 _MUTATORS: Final = frozenset({"append", "extend"})
 _BUILTIN_NAMES: Final = """
-    range len enumerate zip reversed list tuple dict set int float bool abs sum min max
+    range len enumerate zip reversed list tuple dict set int float bool abs min max
     round sorted any all slice map filter
 """
 _MEASURE_NAMES: Final = """
@@ -139,7 +139,12 @@ _EXCEPTIONS: Final = frozenset(
     if isinstance(value, type) and issubclass(value, Exception)
 )
 _MEASURES: Final = frozenset(getattr(qml, name) for name in _MEASURE_NAMES.split())
-_PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), np.generic, range)
+_PLAIN: Final = frozenset(
+    {str, bytes, int, float, complex, bool, type(None), range, Wires}
+)
+_SCALARS: Final = (np.number, np.bool_)
+# What `is` may ask for: of anything else, two of equal value may be one or not.
+_SINGLE: Final = (None, True, False)
 
 
 class _Reader:
@@ -148,6 +153,7 @@ class _Reader:
     def __init__(self, found: Purity) -> None:
         self._found = found
         self._seen: set[int] = set()
+        self._reads_arrays = self._applies_ufuncs = False
 
     def function(self, function: Any) -> None:
         """Read a function.
@@ -157,6 +163,8 @@ class _Reader:
         """
         if type(function) is not types.FunctionType:
             raise _ImpureError
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            self._found.note(function, name, getattr(function, name))
         if id(function) in self._seen:
             return
         self._seen.add(id(function))
@@ -169,23 +177,26 @@ class _Reader:
         self._code(function.__code__, function.__globals__, cells)
         if self._found.changes and not self._found.is_steady:
             raise _ImpureError  # it may be what it reads
+        if self._reads_arrays and self._applies_ufuncs:
+            raise _ImpureError  # which may write into an array that they are given
 
     def _code(self, code: Any, scope: dict[str, Any], cells: dict[str, Any]) -> None:
         for constant in code.co_consts:
             if isinstance(constant, types.CodeType):
                 self._code(constant, scope, cells)
-            if isinstance(constant, tuple) and "out" in constant:
-                self._found.changes = True  # a keyword by which NumPy fills an array
         allowed: tuple[str, ...] = _HARMLESS
         if code.co_name == "<genexpr>":
             allowed = (*_HARMLESS, *_OF_GENERATORS)
         owner: Any = _MISSING  # a module that an attribute is about to be taken of
+        before: Any = None
         for instruction in dis.get_instructions(code):
             name = instruction.opname
             if name in ("EXTENDED_ARG", "CACHE"):
                 continue
-            if not name.startswith(allowed) or name.startswith(_HARMFUL):
+            harmless = name.startswith(allowed) and not name.startswith(_HARMFUL)
+            if not harmless and not (name == "IS_OP" and _is_single(before)):
                 raise _ImpureError
+            before = instruction
             if name == "STORE_DEREF" and instruction.argval in cells:
                 raise _ImpureError
             self._note_in_place(instruction)
@@ -235,28 +246,35 @@ class _Reader:
         """Accept a value that a function reads, or raise."""
         if isinstance(value, types.FunctionType) and value not in _MEASURES:
             self.function(value)
-        elif isinstance(value, (list, set, dict, np.ndarray)):
+        elif type(value) is np.ndarray and value.dtype.kind in "biufc":
+            self._found.is_steady, self._reads_arrays = False, True
+        elif type(value) in (list, set, dict):
             self._found.is_steady = False
-            self._parts(value)
-        elif isinstance(value, (tuple, frozenset)):
-            self._parts(value)
+            for part in value.values() if type(value) is dict else value:
+                self._value(part)
+        elif type(value) in (tuple, frozenset):
+            for part in value:
+                self._value(part)
+        elif isinstance(value, np.ufunc):
+            self._applies_ufuncs = True
+            if getattr(np, value.__name__, None) is not value:
+                raise _ImpureError  # one that calls a function of the user's
         elif not _is_harmless(value):
             raise _ImpureError
-
-    def _parts(self, value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            if value.dtype.hasobject or type(value) is not np.ndarray:
-                raise _ImpureError
-            return
-        for part in value.values() if isinstance(value, dict) else value:
-            self._value(part)
 
 
 _CELL_READS: Final = ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF")
 
 
+def _is_single(instruction: Any) -> bool:
+    """Tell whether an instruction loads what there is only one of."""
+    loads = instruction is not None and instruction.opname == "LOAD_CONST"
+    return loads and any(instruction.argval is value for value in _SINGLE)
+
+
 def _is_harmless(value: Any) -> bool:
-    if isinstance(value, (*_PLAIN, Wires, np.ufunc)):
+    kind = type(value)
+    if kind in _PLAIN or (isinstance(value, _SCALARS) and kind.__module__ == "numpy"):
         return True
     if isinstance(value, type):
         if issubclass(value, (Operator, MeasurementProcess)):

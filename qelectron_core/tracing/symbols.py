@@ -73,6 +73,26 @@ class Trace:
         raise NotTraceableError(why)
 
 
+#: Functions that are exactly rounded (IEEE 754), or only move numbers.
+_EXACT: Final = frozenset(
+    {
+        operator.getitem,
+        operator.add,
+        operator.sub,
+        operator.mul,
+        operator.truediv,
+        operator.neg,
+        operator.pos,
+        operator.abs,
+        np.add,
+        np.subtract,
+        np.multiply,
+        np.divide,
+        np.negative,
+    }
+)
+
+
 @attrs.frozen
 class Step:
     """How one value comes about.
@@ -87,6 +107,11 @@ class Step:
     function: Callable[..., Any] | None
     operands: tuple[Any, ...] = ()
     key: tuple[Any, ...] | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it gives the same to the last digit for one number and for many."""
+        return self.function is None or self.function in _EXACT
 
 
 @attrs.frozen
@@ -114,7 +139,7 @@ def _operation(function: Callable[..., Any], *, swapped: bool = False) -> Any:
 
 def _in_place(function: Callable[..., Any]) -> Any:
     def method(self: Symbol, other: Any) -> Any:
-        if self.ndim:  # which would change the caller's array
+        if isinstance(self.example, np.ndarray):  # which would change the caller's
             self._refuse("an array is changed in place")
         return function(self, other)
 

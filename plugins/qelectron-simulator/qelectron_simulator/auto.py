@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -27,13 +28,23 @@ PATIENCE_S: Final = 3.0
 _seat: Final = threading.Lock()
 
 
+def _free_seat() -> None:
+    if _seat.locked():  # by a job of the process that this one was forked from
+        _seat.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_seat)
+
+
 class AutoWorker:
     """Runs each job where it is done first: in a thread, or in a process.
 
     Jobs that gain from processes stay here as long as there is one at a time. Those
     beside it go to this worker's process, once they have spent as much time waiting
     for Python's lock as it takes to start. Results are those of the thread, and so
-    are errors: what fails elsewhere, or cannot travel, is run again here.
+    are errors: a circuit that fails elsewhere, or cannot travel, is run again here.
+    Only of a process that died it is said so: it may have run out of memory.
 
     Attributes:
         process: Its process, once it has one.
@@ -88,10 +99,11 @@ class AutoWorker:
         seeds: Sequence[Seed],
         settings: Settings,
     ) -> list[Result | Exception]:
-        if self.process is None or not self.process.is_ready:
+        process = self.process
+        if process is None or not process.is_ready:
             return self._run_waiting(circuits, seeds, settings)
         try:
-            results = self.process.run(circuits, seeds, settings)
+            results = process.run(circuits, seeds, settings)
         except CannotTravelError:
             _log.debug("circuits stay in this process", exc_info=True)
             self._stays = True

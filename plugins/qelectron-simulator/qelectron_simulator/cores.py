@@ -51,14 +51,14 @@ class Sharing:
     Each job's BLAS would start a thread per core. Two jobs were measured to take up
     to three times as long then as with the cores shared between them. BLAS has one
     limit for the whole process, so it is lowered only while several jobs run, and
-    not at all while the user holds it with threadpoolctl.
+    not touched while it is another than was set here: the user has changed it.
     """
 
     def __init__(self) -> None:
         """Start with no job."""
         self._lock = threading.Lock()
         self._running = 0
-        self._before: list[tuple[Any, int]] = []
+        self._lowered: list[_Lowered] = []
 
     @contextmanager
     def job(self) -> Iterator[None]:
@@ -84,19 +84,45 @@ class Sharing:
                 self._restore()
 
     def _lower(self) -> None:
-        if not self._before:
-            self._before = [(lib, lib.get_num_threads()) for lib in _libraries()]
+        if not self._lowered:
+            self._lowered = [_Lowered(library) for library in _libraries()]
         share = max(1, usable_cores() // self._running)
-        for library, n_threads in self._before:
-            _set(library, min(n_threads, share))
+        for library in self._lowered:
+            library.set(min(library.before, share))
 
     def _restore(self) -> None:
-        for library, n_threads in self._before:
-            _set(library, n_threads)
+        for library in self._lowered:
+            library.set(library.before)
         # If somebody holds the limit just now, the end of a later job restores it.
-        self._before = [
-            (library, n) for library, n in self._before if library.num_threads != n
-        ]
+        self._lowered = [library for library in self._lowered if not library.is_back]
+
+
+class _Lowered:
+    """The limit of a library: as it was, and as it was last set here."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self.before = self._last = library.get_num_threads()
+
+    @property
+    def is_back(self) -> bool:
+        """Whether the limit is what it was."""
+        return bool(self._library.num_threads == self.before)
+
+    def set(self, n_threads: int) -> None:
+        """Set the limit, unless the user has changed it or another thread holds it.
+
+        Newer versions of threadpoolctl listen to one thread only, until that thread
+        lets go. Jobs begin and end in many, and the user is to have the limit after.
+        """
+        library = self._library
+        if library.num_threads != self._last:
+            return
+        if n_threads != self._last:
+            library.set_num_threads(n_threads)
+            self._last = library.num_threads
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread()
 
 
 #: The limit of BLAS is one for the process, and so is who lowers it.
@@ -121,17 +147,6 @@ def _libraries() -> list[Any]:
         if library.internal_api == "openblas"
         and library.info().get("threading_layer") == "pthreads"
     ]
-
-
-def _set(library: Any, n_threads: int) -> None:
-    """Set the limit of a library, unless another thread holds it.
-
-    Newer versions of threadpoolctl listen to one thread only, until that thread lets
-    go. Jobs begin and end in many, and the user is to have the limit after them.
-    """
-    library.set_num_threads(n_threads)
-    if hasattr(library, "clear_controlling_thread"):
-        library.clear_controlling_thread()
 
 
 def _fewer(value: str | None, n_threads: int) -> int:

@@ -86,10 +86,6 @@ class Preparer:
             self._learn(key, circuit, prepared, config)
         return prepared, finish, config
 
-    def knows(self, structure: Hashable, settings: Settings) -> bool:
-        """Tell whether circuits of a structure are quickly prepared."""
-        return self._ways.get((structure, settings)) is not None
-
     def _learn(
         self,
         key: Hashable,

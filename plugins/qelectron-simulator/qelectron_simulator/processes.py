@@ -56,7 +56,9 @@ class ProcessWorker:
     def is_ready(self) -> bool:
         """Whether the process was started ahead of a job and is there."""
         started = self._started
-        return started is not None and started.done() and started.exception() is None
+        if started is None or not started.done() or started.cancelled():
+            return False
+        return started.exception() is None
 
     def run(
         self,
