@@ -365,6 +365,34 @@ def applies(x: float) -> Any:
     return qml.expval(qml.PauliZ(0))
 
 
+class Key(str):
+    """A key that counts how often it is hashed."""
+
+    hashed = 0
+
+    def __hash__(self) -> int:
+        Key.hashed += 1
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other)
+
+
+KEYED = {Key("a"): 0.1}
+ITSELF: list[Any] = [0.1]
+ITSELF.append(ITSELF)
+
+
+def asks_for_odd_keys(x: float) -> Any:
+    qml.RX(x + sorted(KEYED.values())[0], wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
+def reads_what_holds_itself(x: float) -> Any:
+    qml.RX(x + ITSELF[0], wires=0)
+    return qml.expval(qml.PauliZ(0))
+
+
 def asks_for_the_same_object(x: float, y: float = 0.5) -> Any:
     qml.RX(x if x is y else 2 * x, wires=0)
     return qml.expval(qml.PauliZ(0))
@@ -392,6 +420,7 @@ IMPURE = {
         grows,
         applies,
         asks_for_the_same_object,
+        asks_for_odd_keys,
     )
 } | {"counter": counter(), "drains": drains()}
 
@@ -407,6 +436,10 @@ def test_a_function_that_does_more_than_compute_is_called_every_time(name: str) 
             electron(0.1)
         ct.gather([electron.run_later(0.1) for _ in range(5)])
     assert len(entered) == 20
+
+
+def test_what_holds_itself_is_not_followed_for_ever() -> None:
+    assert purity_of(reads_what_holds_itself) is None
 
 
 # --- Functions that look at a value ---------------------------------------------------

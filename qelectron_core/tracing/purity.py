@@ -59,7 +59,7 @@ def purity_of(function: Any) -> Purity | None:
     found = Purity()
     try:
         _Reader(found).function(function)
-    except _ImpureError:
+    except (_ImpureError, RecursionError):  # a list that holds itself, say
         return None
     return found
 
@@ -250,7 +250,8 @@ class _Reader:
             self._found.is_steady, self._reads_arrays = False, True
         elif type(value) in (list, set, dict):
             self._found.is_steady = False
-            for part in value.values() if type(value) is dict else value:
+            values = value.values() if type(value) is dict else ()
+            for part in (*value, *values):
                 self._value(part)
         elif type(value) in (tuple, frozenset):
             for part in value:
