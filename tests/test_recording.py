@@ -25,7 +25,7 @@ def run_stress(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
 def test_stress(device: str) -> None:
     """Eight threads, 4,000 circuits, and a main thread that builds others."""
-    finished = run_stress(device, "4000")
+    finished = run_stress(device, "3000")
     assert finished.returncode == 0, finished.stdout + finished.stderr[-2000:]
     assert finished.stdout.startswith("0 errors")
 
