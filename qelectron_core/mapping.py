@@ -148,7 +148,8 @@ class _Calls:
             self._close(chunk)
             self._add(row, chunk)
         elif self._as_one:
-            chunk.gather(row if self._is_quiet else as_it_is(row), numbers)
+            kept = (row, numbers) if self._is_quiet else as_it_is((row, numbers))
+            chunk.gather(*kept)
         else:
             self._add_bound(row, numbers, chunk)
 
@@ -164,7 +165,7 @@ class _Calls:
         arguments = arguments_of(row, self._kwargs)
         if arguments is None or arguments.key != self._key:
             return None
-        return arguments.numbers if self._is_quiet else as_it_is(arguments.numbers)
+        return arguments.numbers
 
     def _add(self, row: Row, chunk: _Chunk) -> None:
         """Prepare one call by calling the quantum function."""
