@@ -52,11 +52,21 @@ if TYPE_CHECKING:
         Status,
         retry_after_s,
     )
-    from qelectron_core.runtime import Load, load, observe, shutdown
+    from qelectron_core.runtime import (
+        Load,
+        at_shutdown,
+        load,
+        observe,
+        shutdown,
+        tell,
+    )
+    from qelectron_core.scopes import Scope, scope
     from qelectron_core.secret import Secret
+    from qelectron_core.shelf import Shelf
     from qelectron_core.store import (
         Call,
         Claim,
+        Document,
         Entry,
         Intent,
         Kept,
@@ -116,11 +126,14 @@ _MODULES = {
         "Status",
         "retry_after_s",
     ),
-    "runtime": ("Load", "load", "observe", "shutdown"),
+    "runtime": ("Load", "at_shutdown", "load", "observe", "shutdown", "tell"),
+    "scopes": ("Scope", "scope"),
     "secret": ("Secret",),
+    "shelf": ("Shelf",),
     "store": (
         "Call",
         "Claim",
+        "Document",
         "Entry",
         "Intent",
         "Kept",
@@ -139,6 +152,7 @@ __all__ = [
     "Capabilities",
     "Claim",
     "ConfigError",
+    "Document",
     "Entry",
     "Event",
     "Execution",
@@ -170,11 +184,13 @@ __all__ = [
     "RemoteExecutor",
     "Result",
     "Run",
+    "Scope",
     "Secret",
     "Seed",
     "Selector",
     "SelectorError",
     "Settings",
+    "Shelf",
     "State",
     "Status",
     "Store",
@@ -185,6 +201,7 @@ __all__ = [
     "UnsettledJobError",
     "Usage",
     "as_completed",
+    "at_shutdown",
     "attach",
     "caching",
     "executor",
@@ -197,8 +214,10 @@ __all__ = [
     "qelectron",
     "refusal",
     "retry_after_s",
+    "scope",
     "selector",
     "shutdown",
+    "tell",
 ]
 
 

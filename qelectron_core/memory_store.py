@@ -10,10 +10,12 @@ from typing import ClassVar, TypeVar
 
 import attrs
 
+from qelectron_core.memory_documents import Documents
 from qelectron_core.memory_journal import Journal, bytes_of
 from qelectron_core.store import (
     Call,
     Claim,
+    Document,
     Entry,
     Intent,
     Kept,
@@ -37,7 +39,8 @@ class MemoryStore(Store):
         location: Not used: there is one memory.
         most_calls: Calls that the journal holds before it forgets the oldest.
         most_result_bytes: Size of all results above which those that were not used
-            for longest are forgotten; the journal holds as much at most, too.
+            for longest are forgotten; the journal, and what plugins keep, hold as
+            much at most, too.
     """
 
     instant: ClassVar[bool] = True
@@ -52,6 +55,7 @@ class MemoryStore(Store):
         del location
         self._journal = Journal(most_calls, most_result_bytes)
         self._results = _Results(most_result_bytes)
+        self._documents = Documents(most_result_bytes)
         self._jobs: dict[str, Intent] = {}
         self._held: dict[Key, str] = {}
         self._lock = threading.Lock()
@@ -151,6 +155,29 @@ class MemoryStore(Store):
     def release(self, keys: Sequence[Key]) -> None:
         """Do nothing: there is no other process to keep away."""
 
+    # --- What plugins keep ------------------------------------------------------------
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Keep documents."""
+        own = [attrs.evolve(one, alive=True) for one in documents]
+        with self._lock:
+            self._documents.put(own)
+
+    def documents(
+        self, kind: str, *, id: str | None = None, limit: int | None = None
+    ) -> Sequence[Document]:
+        """Return the parts of a thing, or what things there are, newest first."""
+        with self._lock:
+            of = self._documents
+            return (of.things(kind) if id is None else of.parts(kind, id))[:limit]
+
+    def drop(self, kind: str, id: str) -> int:
+        """Forget a thing with all of its parts; return how many it had."""
+        with self._lock:
+            return self._documents.drop(kind, id)
+
+    # --- All of it --------------------------------------------------------------------
+
     def usage(self) -> Usage:
         """Return how much is kept."""
         with self._lock:
@@ -162,7 +189,7 @@ class MemoryStore(Store):
                 calls=len(journal),
                 circuits=journal.lines,
                 jobs=len(self._jobs),
-                total_bytes=results.size + journal.size,
+                total_bytes=results.size + journal.size + self._documents.size,
                 limit_bytes=results.most_bytes,
             )
 
@@ -176,6 +203,7 @@ class MemoryStore(Store):
         with self._lock:
             self._journal.clear()
             self._results.clear()
+            self._documents.clear()
             self._jobs.clear()
             self._held.clear()
 

@@ -256,6 +256,33 @@ class Claim:
     elsewhere: bool = False
 
 
+@attrs.frozen(eq=False)
+class Document:
+    """Plain data of a plugin's own, which the store keeps and does not understand.
+
+    Attributes:
+        kind: Whose and what, such as `"qelectron-dask.dispatch"`.
+        id: The thing that it belongs to.
+        body: The data; never executed, and nothing secret.
+        at: When it was written, in seconds since the epoch.
+        part: Which part of the thing; the empty one is the thing itself.
+        alive: Whether the process that wrote it last still lives; the store says so
+            when it is read, and does not look at it when it is written.
+    """
+
+    kind: str
+    id: str
+    body: bytes = attrs.field(repr=False)
+    at: float
+    part: str = ""
+    alive: bool = True
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Return what no two documents of a store share."""
+        return self.kind, self.id, self.part
+
+
 class Store:
     """Keeps the journal, the jobs at vendors, and results; for plugin authors.
 
@@ -367,6 +394,38 @@ class Store:
         """
         raise NotImplementedError
 
+    # --- What plugins keep ------------------------------------------------------------
+
+    # A store of an earlier version has none of these. Were they here, in memory, one
+    # that is durable would promise what it does not do; so the core sees that they are
+    # missing, keeps documents in memory itself, and says so.
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Keep documents, all of them or none; as lasting as `intend`.
+
+        Each replaces an earlier one in the same `place`.
+        """
+        raise NotImplementedError
+
+    def documents(
+        self, kind: str, *, id: str | None = None, limit: int | None = None
+    ) -> Sequence[Document]:
+        """Return documents of a kind, and whether those who wrote them still live.
+
+        Args:
+            kind: Whose and what.
+            id: All parts of this thing, in the order of their `part`; `None` for the
+                empty part of every thing, the last written first.
+            limit: At most so many.
+        """
+        raise NotImplementedError
+
+    def drop(self, kind: str, id: str) -> int:
+        """Forget a thing with all of its parts; return how many documents it had."""
+        raise NotImplementedError
+
+    # --- All of it --------------------------------------------------------------------
+
     def usage(self) -> Usage:
         """Return how much is kept."""
         raise NotImplementedError
@@ -405,6 +464,11 @@ class Usage:
     jobs: int
     total_bytes: int
     limit_bytes: int | None = None
+
+
+def keeps_documents(store: Store) -> bool:
+    """Tell whether a store has a place for documents; those of old have none."""
+    return type(store).put is not Store.put
 
 
 #: States of circuits that are over.

@@ -109,6 +109,8 @@ TABLES: Final[Tables] = {
     ("stores", "Claim"): fields(ct.Claim),
     ("stores", "Usage"): fields(ct.Usage),
     ("stores", "Intent"): fields(ct.Intent),
+    ("stores", "Document"): fields(ct.Document),
+    ("stores", "Shelves"): members(ct.Shelf),
     **{
         ("cli", f"qelectron {name}"): options(command)
         for name, command in commands().items()

@@ -14,7 +14,16 @@ from qelectron_core.events import CircuitEventKind, Execution
 from qelectron_core.memory_store import MemoryStore
 from qelectron_core.runtime.journal import RemoteJournal
 from qelectron_core.runtime.notes import Note, entries_of
-from qelectron_core.store import Call, Claim, Intent, Kept, Key, Store
+from qelectron_core.store import (
+    Call,
+    Claim,
+    Document,
+    Intent,
+    Kept,
+    Key,
+    Store,
+    keeps_documents,
+)
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.cache import Cache
@@ -31,6 +40,11 @@ MOST_GATHERED: Final = 256
 MOST_WAITING: Final = 50_000
 #: Seconds that the writing thread waits for more before it ends.
 IDLE_S: Final = 10.0
+_WRITING: Final = frozenset({"write", "put"})
+_NO_PLACE: Final = (
+    "The store %r has no place for what plugins keep, such as the state of workflows: "
+    "until the program ends, that is in memory. Upgrade the store, or use another one."
+)
 
 
 class Keeper:
@@ -52,12 +66,15 @@ class Keeper:
         """Keep things in a store; a usual one is what is there if nobody names one."""
         self.store = store
         self._is_fleeting = is_usual and not store.durable
+        #: Where documents are, if the store has no place for them.
+        self._beside = None if keeps_documents(store) else MemoryStore()
         self.cache = make_cache(self)
         self.remote = RemoteJournal(self)
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._calls: deque[Call] = deque()
         self._notes: deque[Note] = deque()
+        self._documents: deque[tuple[Document, ...]] = deque()
         self._kept: dict[Key, Kept] = {}
         self._in_writing: dict[Key, Kept] = {}
         self._wake = threading.Event()
@@ -65,6 +82,7 @@ class Keeper:
         self._closed = False
         self._is_over = False
         self._has_failed = False
+        self._has_said_beside = False
 
     @property
     def runtime(self) -> Runtime:
@@ -110,16 +128,31 @@ class Keeper:
             self.flush()
         self._gathered()
 
+    def put(self, documents: Sequence[Document]) -> None:
+        """Keep documents of a plugin, all of them or none."""
+        self._documents.append(tuple(documents))  # at once, so that none goes alone
+        if self.store.instant:
+            self.flush()
+        self._gathered()
+
+    def put_now(self, documents: Sequence[Document]) -> None:
+        """Keep documents of a plugin, and return when they are written."""
+        self._documents.append(tuple(documents))
+        self.flush()
+
     def flush(self) -> None:
         """Write what has gathered."""
         with self._writing:
             calls, notes = _taken(self._calls), _taken(self._notes)
+            documents = [one for some in _taken(self._documents) for one in some]
             with self._lock:
                 kept, self._kept = self._kept, {}
                 self._in_writing = kept
             if calls or notes or kept:
                 self._ask("write", None, calls, entries_of(notes), [*kept.values()])
             self._in_writing = {}
+            if documents:
+                self._ask_documents("put", None, documents)
 
     def close(self) -> None:
         """Write what has gathered, and close the store."""
@@ -205,6 +238,35 @@ class Keeper:
         """Return jobs that have not ended."""
         return self._ask("jobs", [], call_id=call_id)  # type: ignore[no-any-return]
 
+    @property
+    def keeps_documents(self) -> bool:
+        """Whether documents outlive the process."""
+        return self._beside is None and self.store.durable
+
+    def documents(
+        self, kind: str, *, id: str | None = None, limit: int | None = None
+    ) -> list[Document]:
+        """Return the parts of a thing that a plugin keeps, or what things there are."""
+        self.flush()
+        found = self._ask_documents("documents", [], kind, id=id, limit=limit)
+        return list(found)
+
+    def drop(self, kind: str, id: str) -> int:
+        """Forget a thing that a plugin keeps; return how many documents it had."""
+        self.flush()
+        return int(self._ask_documents("drop", 0, kind, id))
+
+    def _ask_documents(
+        self, method: str, otherwise: Any, *args: Any, **options: Any
+    ) -> Any:
+        """Call a method of the store, or of one in memory if it has no such place."""
+        if self._beside is None:
+            return self._ask(method, otherwise, *args, **options)
+        if not self._has_said_beside:
+            self._has_said_beside = True
+            _log.warning(_NO_PLACE, self.store)
+        return getattr(self._beside, method)(*args, **options)
+
     def _ask(self, method: str, otherwise: Any, *args: Any, **options: Any) -> Any:
         """Call a method of the store; if it fails, of one in memory from then on."""
         if self._is_over:
@@ -215,9 +277,9 @@ class Keeper:
             return ask(*args, **options)
         except Exception as error:
             self.failed(error, store)
-        if method == "write":  # so that nothing is lost
+        if method in _WRITING:  # so that nothing is lost
             with suppress(Exception):
-                self.store.write(*args)
+                getattr(self.store, method)(*args)
         return otherwise
 
     def failed(self, error: Exception, store: Store) -> None:

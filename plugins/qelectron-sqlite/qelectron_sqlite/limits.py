@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 
 from qelectron_core.errors import ConfigError
+from qelectron_sqlite import shelves
 
 #: What is deleted at once, so that nobody waits for long.
 _MOST_RESULTS: Final = 10_000
@@ -46,8 +47,9 @@ class Limits:
 
     Attributes:
         max_bytes: Size above which results go, those first that were not used for
-            longest, and calls, if they take more than half of it.
-        max_age_days: Age in days at which calls go.
+            longest, and calls, if they take more than half of it, and what plugins
+            keep, if that takes more than half of it.
+        max_age_days: Age in days at which calls go, and what plugins keep.
         max_circuits: Number of entries above which the oldest calls go.
     """
 
@@ -77,6 +79,14 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
+def _empty_bytes(connection: sqlite3.Connection) -> int:
+    """Return the bytes of a file with nothing in it: a page per table and index."""
+    query = "SELECT count(*) FROM sqlite_schema"
+    pages: int = connection.execute(query).fetchone()[0]
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int((1 + pages) * size)
+
+
 def trim(
     connection: sqlite3.Connection, limits: Limits, max_bytes: int | None = None
 ) -> int:
@@ -91,6 +101,8 @@ def trim(
     lines = _lines(connection)
     oldest_at = time.time() - limits.max_age_days * _DAY_S
     _forget_calls(connection, lines - limits.max_circuits, oldest_at)
+    plugins = shelves.used_bytes(connection)
+    shelves.forget(connection, plugins - limits.max_bytes // 2, oldest_at)
     used = used_bytes(connection)
     if max_bytes is not None:
         return evict(connection, used - max_bytes)
@@ -98,7 +110,8 @@ def trim(
         return 0
     excess = used - int(_TRIMMED_TO * limits.max_bytes)
     results = connection.execute("SELECT sum(bytes) FROM results").fetchone()[0] or 0
-    journal = max(1, used - results)
+    others = results + shelves.used_bytes(connection) + _empty_bytes(connection)
+    journal = max(1, used - others)
     if journal > limits.max_bytes // 2:
         share = min(1.0, excess / journal)
         _forget_calls(connection, math.ceil(share * _lines(connection)), -math.inf)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -123,8 +124,26 @@ _FIRST: Final = (
     "CREATE INDEX claims_job ON claims (job) WHERE job IS NOT NULL",
 )
 
+_SECOND: Final = (
+    # What plugins keep. Names are in UTF-8, as bytes: any text has its place, and the
+    # order of Python.
+    """CREATE TABLE documents (
+        number INTEGER PRIMARY KEY,
+        kind BLOB NOT NULL,
+        id BLOB NOT NULL,
+        part BLOB NOT NULL,
+        at REAL NOT NULL,
+        owner TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        UNIQUE (kind, id, part)
+    ) STRICT""",
+    "CREATE INDEX documents_recent ON documents (kind, at) WHERE part = x''",
+    "CREATE INDEX documents_things ON documents (kind, id, at, bytes)",
+)
+
 #: What makes a file of version n one of version n + 1; released ones never change.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SECOND)
 VERSION: Final = len(MIGRATIONS)
 
 
@@ -147,7 +166,7 @@ def prepare(path: Path) -> None:
             if version_of(connection, path) < VERSION:
                 _migrate(connection, path)
             _write_ahead(connection)
-            check(connection, path)
+            check(connection, path, VERSION)
 
 
 def _make_file(path: Path) -> None:
@@ -204,9 +223,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def apply(connection: sqlite3.Connection, version: int) -> None:
     """Turn the tables of a version into those of this one."""
-    for statements in MIGRATIONS[version:]:
-        for statement in statements:
-            connection.execute(statement)
+    for statement in chain.from_iterable(MIGRATIONS[version:]):
+        connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -229,15 +247,15 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that holds anything but our tables.
+def check(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Refuse a file that holds anything but the tables of a version.
 
     Triggers, views and expressions in a schema are run by whoever opens the file.
 
     Raises:
         StoreError: If it does; names what is unexpected.
     """
-    odd = sorted({name for name, _ in _tables(connection) ^ _expected()})
+    odd = sorted({name for name, _ in _tables(connection) ^ _expected(version)})
     if odd:
         message = (
             f"{str(path)!r} is not trusted: {', '.join(odd[:5])} in its schema is "
@@ -263,7 +281,8 @@ def _tables(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
 
 
 @functools.cache
-def _expected() -> frozenset[tuple[str, str]]:
+def _expected(version: int) -> frozenset[tuple[str, str]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        apply(connection, 0)
+        for statement in chain.from_iterable(MIGRATIONS[:version]):
+            connection.execute(statement)
         return _tables(connection)

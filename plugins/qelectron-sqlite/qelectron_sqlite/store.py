@@ -14,6 +14,7 @@ import platformdirs
 from qelectron_core.store import (
     Call,
     Claim,
+    Document,
     Entry,
     Intent,
     Kept,
@@ -33,6 +34,7 @@ from qelectron_sqlite import (
     owners,
     results,
     schema,
+    shelves,
     transfer,
 )
 from qelectron_sqlite.session import Session, Sessions
@@ -48,7 +50,8 @@ class SqliteStore(Store):
         location: Path of the file; `None` for `store.sqlite3` in the user's data
             folder.
         max_bytes: Size above which results go that were not used for longest.
-        max_age_days: Age in days at which calls leave the journal.
+        max_age_days: Age in days at which calls leave the journal, and what plugins
+            keep goes, if it was not written since.
         max_circuits: Lines of the journal above which the oldest calls leave it.
 
     Raises:
@@ -96,11 +99,8 @@ class SqliteStore(Store):
             results.put(connection, rows)
             results.free(connection, kept)
             results.used(connection, here.take_used())
-        share = sum(map(results.size, rows)) / self._limits.max_bytes
-        self._untrimmed += (len(calls) + len(entries) + len(rows)) / _TRIM_EVERY
-        self._untrimmed += 20 * share
-        if self._untrimmed >= 1:
-            self._trim()
+        count = len(calls) + len(entries) + len(rows)
+        self._trim_after(count, sum(map(results.size, rows)))
 
     def runs(  # noqa: PLR0913  # a filter each
         self,
@@ -194,6 +194,31 @@ class SqliteStore(Store):
         with here.writer.writing() as connection:
             claims.release(connection, keys, here.owner.id)
 
+    # --- What plugins keep ------------------------------------------------------------
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Keep documents, all of them or none."""
+        rows = shelves.prepare(documents)
+        here = self._here
+        with here.lasting.writing() as connection:
+            shelves.put(connection, rows, here.owner.id)
+        self._trim_after(len(rows), sum(map(shelves.size, rows)))
+
+    def documents(
+        self, kind: str, *, id: str | None = None, limit: int | None = None
+    ) -> Sequence[Document]:
+        """Return the parts of a thing, or what things there are, newest first."""
+        with self._here.viewer.snapshot() as connection:
+            found = shelves.found(connection, kind, id, limit)
+        return [shelves.to_document(one) for one in found]
+
+    def drop(self, kind: str, id: str) -> int:
+        """Forget a thing with all of its parts; return how many it had."""
+        with self._here.lasting.writing() as connection:
+            return shelves.drop(connection, kind, id)
+
+    # --- All of it --------------------------------------------------------------------
+
     def usage(self) -> Usage:
         """Return how much is kept."""
         with self._here.viewer.snapshot() as connection:
@@ -263,6 +288,12 @@ class SqliteStore(Store):
     @property
     def _here(self) -> Session:
         return self._sessions.current
+
+    def _trim_after(self, rows: int, size: int) -> None:
+        """Look whether something has to go, once enough has been written."""
+        self._untrimmed += rows / _TRIM_EVERY + 20 * size / self._limits.max_bytes
+        if self._untrimmed >= 1:
+            self._trim()
 
     def _trim(self) -> None:
         self._untrimmed = 0.0

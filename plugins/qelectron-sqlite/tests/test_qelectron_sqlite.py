@@ -463,7 +463,7 @@ def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
     edit(path, "PRAGMA user_version = 7")
     refused(
         path,
-        r"newer qelectron-sqlite \(schema 7, this one knows 1\)\. Upgrade .*or set",
+        r"newer qelectron-sqlite \(schema 7, this one knows 2\)\. Upgrade .*or set",
     )
     assert pragma(path, "user_version") == 7
 

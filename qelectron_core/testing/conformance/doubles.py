@@ -13,7 +13,7 @@ import attrs
 
 from qelectron_core.contracts import Capabilities, Executor, Job, Result, Settings
 from qelectron_core.events import Event, Execution
-from qelectron_core.store import Call, Entry, Intent, Kept, Key
+from qelectron_core.store import Call, Document, Entry, Intent, Kept, Key
 
 #: A time like those that records carry, in seconds since the epoch.
 NOON: Final = 1_760_000_000.0
@@ -154,6 +154,13 @@ def kept(key: Key, value: Result = 0.5, **changes: Any) -> Kept:
         at=NOON + number,
     )
     return attrs.evolve(result, **changes)
+
+
+def document(id: str, part: str = "", **changes: Any) -> Document:
+    """Return what a plugin keeps, later than all before, but for some changes."""
+    number = next(_numbers)
+    made = Document("kit", id, f"body {number}".encode(), NOON + number, part)
+    return attrs.evolve(made, **changes)
 
 
 def intent(job_id: str, circuits: Sequence[Any] = (), **changes: Any) -> Intent:

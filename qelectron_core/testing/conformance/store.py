@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qelectron_core.testing.conformance.store_documents import DocumentRules
 from qelectron_core.testing.conformance.store_durable import DurableRules
 from qelectron_core.testing.conformance.store_jobs import JobRules
 from qelectron_core.testing.conformance.store_journal import JournalRules
@@ -10,6 +11,7 @@ from qelectron_core.testing.conformance.store_results import ResultRules
 
 
 class StoreConformance(  # pytest goes through the bases from the last to the first
+    DocumentRules,
     DurableRules,
     LifeRules,
     ResultRules,

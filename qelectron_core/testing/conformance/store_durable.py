@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -17,8 +16,7 @@ from qelectron_core.testing.conformance.doubles import (
     rich_entry,
     rich_intent,
 )
-from qelectron_core.testing.conformance.processes import in_killed_process
-from qelectron_core.testing.conformance.rules import calling, declared, require, rule
+from qelectron_core.testing.conformance.rules import calling, require, rule
 from qelectron_core.testing.conformance.store_jobs import without_token
 from qelectron_core.testing.conformance.store_kit import (
     StoreKit,
@@ -152,17 +150,6 @@ class DurableRules(StoreKit):
             "running": ["call-3"],
         }.items():
             require_runs(again, calls, state=state)
-
-    def _durable(self) -> Store:
-        store = self._new()
-        declared("durable", store.durable)
-        return store
-
-    def _after_crash(self, store: Store, work: Callable[[Store], None]) -> Store:
-        """Let another process use the store until it is killed; open it again."""
-        store.close()
-        in_killed_process(lambda: work(self.reopen(store)), "using the store")
-        return self._again(store)
 
 
 def _holding(job_id: str, key: Key) -> Intent:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from qelectron_core.registry import Kind
 from qelectron_core.store import Call, Claim, Entry, Kept, Key, Run, Store
 from qelectron_core.testing.conformance.compare import difference
 from qelectron_core.testing.conformance.kit import Kit
-from qelectron_core.testing.conformance.rules import calling, require
+from qelectron_core.testing.conformance.processes import in_killed_process
+from qelectron_core.testing.conformance.rules import calling, declared, require
 
 
 class StoreKit(Kit):
@@ -46,6 +47,17 @@ class StoreKit(Kit):
 
     def _again(self, store: Store) -> Store:
         return self._noted(self.reopen(store))
+
+    def _durable(self) -> Store:
+        store = self._new()
+        declared("durable", store.durable)
+        return store
+
+    def _after_crash(self, store: Store, work: Callable[[Store], None]) -> Store:
+        """Let another process use the store until it is killed; open it again."""
+        store.close()
+        in_killed_process(lambda: work(self.reopen(store)), "using the store")
+        return self._again(store)
 
     def _noted(self, store: Store) -> Store:
         self._opened = (*self._opened, store)

@@ -18,6 +18,7 @@ from qelectron_core.testing.conformance.doubles import (
     kept,
 )
 from qelectron_core.testing.conformance.rules import calling, declared, require, rule
+from qelectron_core.testing.conformance.store_documents import document_calls
 from qelectron_core.testing.conformance.store_kit import StoreKit, write
 from qelectron_core.testing.conformance.threads import together
 
@@ -186,6 +187,7 @@ class LifeRules(StoreKit):
             ("find", lambda n: store.find([_key(n)])),
             ("claim", lambda n: store.claim([_key(n + 50)])),
             ("release", lambda n: store.release([_key(n + 50)])),
+            *document_calls(store),
         ]
         write(store, call("call"))
         for name, one in calls:
