@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from qelectron_core import outputs
+from qelectron_core.cluster import Member
 from qelectron_core.contracts import Executor
 from qelectron_core.errors import ConfigError, ExecutorError, FormatError
 from qelectron_core.events import Execution
@@ -21,6 +22,7 @@ from qelectron_core.runtime import runtime
 from qelectron_core.runtime.adoption import Adopted, adopt
 from qelectron_core.runtime.keeper import Keeper
 from qelectron_core.runtime.task import Batch, Task
+from qelectron_core.scopes import Scope
 from qelectron_core.store import Entry, Intent, Run
 
 
@@ -94,7 +96,7 @@ def _attach_tasks(tasks: Sequence[Task], id: str) -> None:
         first = {e.index: e.circuit for e in runs[0].entries if e.attempt == 1}
         _require_same(id, tasks, [first.get(task.index) for task in tasks])
         routes = {task.index: task.route for task in tasks}
-        _fill(_follow(id, tasks), runs[0], jobs, keeper, routes)
+        _fill(_follow(id, tasks, len(tasks)), runs[0], jobs, keeper, routes)
         return
     intent = _job_of(id, keeper) or _unknown_job(tasks, id)
     _require_size(id, len(intent.circuits), len(tasks))
@@ -103,6 +105,67 @@ def _attach_tasks(tasks: Sequence[Task], id: str) -> None:
         current.loads.remove(task.executor)
         task.sink = sink
     current.remote_lane(tasks[0]).adopt(tasks, _ours(intent, keeper))
+
+
+def resume_tasks(tasks: Sequence[Task], scope: Scope) -> list[Task]:
+    """Give tasks what an earlier piece of work left; return those that are to run.
+
+    Results that were kept are taken, and jobs at vendors waited for. A call whose
+    circuits are not those of the earlier one is run as a whole.
+
+    Args:
+        tasks: Circuits of one or more calls.
+        scope: The piece of work that they belong to.
+    """
+    fresh: list[Task] = []
+    for batch in dict.fromkeys(task.batch for task in tasks):
+        own = [task for task in tasks if task.batch is batch]
+        earlier = scope.earlier(batch.call_id)
+        fresh += own if earlier is None else _resume_call(own, earlier)
+    return fresh
+
+
+def _resume_call(tasks: Sequence[Task], id: str) -> Sequence[Task]:
+    """Give the circuits of one call what is there of an earlier one."""
+    keeper = tasks[0].keeper
+    keeper.flush()
+    jobs = keeper.jobs(id)
+    runs = keeper.store.runs(call_id=id)
+    if not runs:
+        return tasks
+    if not _is_same_call(runs[0], tasks):
+        return tasks
+    there = _results(runs[0]).keys() | _jobs_by_circuit(runs[0], jobs).keys()
+    taken = [task for task in tasks if task.index in there]
+    if taken:
+        routes = {task.index: task.route for task in taken}
+        _fill(_follow(id, taken, len(tasks)), runs[0], jobs, keeper, routes)
+    return [task for task in tasks if task.index not in there]
+
+
+def _is_same_call(run: Run, tasks: Sequence[Task]) -> bool:
+    """Tell whether an earlier call was the same for certain: nobody asked for it."""
+    first = {e.index: e.circuit for e in run.entries if e.attempt == 1}
+    return (
+        run.call.circuits == len(tasks)
+        and run.call.executors == repr(_as_written(tasks[0].route))
+        and all(_is_same(first.get(task.index), task) for task in tasks)
+    )
+
+
+def _as_written(route: Route) -> Member:
+    """Return the executor or cluster that a user gave to the QElectron."""
+    return route.clusters[0].member if route.clusters else route.member
+
+
+def _is_same(circuit: Any, task: Task) -> bool | None:
+    """Tell whether a circuit that was kept is that of a task; `None` is not known."""
+    if circuit is None:
+        return None
+    try:
+        return circuit_digest(circuit) == circuit_digest(task.circuit)
+    except FormatError:
+        return None
 
 
 def _require_size(id: str, holds: int, wanted: int) -> None:
@@ -118,13 +181,7 @@ def _require_size(id: str, holds: int, wanted: int) -> None:
 def _require_same(id: str, tasks: Sequence[Task], circuits: Sequence[Any]) -> None:
     """Refuse circuits that are known not to be those that were begun."""
     for task, circuit in zip(tasks, circuits, strict=True):
-        if circuit is None:
-            continue
-        try:
-            same = circuit_digest(circuit) == circuit_digest(task.circuit)
-        except FormatError:  # it cannot be told
-            continue
-        if not same:
+        if _is_same(circuit, task) is False:
             message = (
                 f"{id!r} holds other circuits than this call. Attach to it on the same "
                 "QElectron and with the same arguments."
@@ -152,7 +209,7 @@ def _unknown_job(tasks: Sequence[Task], handle: str) -> Intent:
     )
 
 
-def _follow(call_id: str, tasks: Sequence[Task]) -> Batch:
+def _follow(call_id: str, tasks: Sequence[Task], size: int) -> Batch:
     """Return a batch for the circuits of an earlier call, that feeds these tasks."""
 
     def hand_over(batch: Batch) -> None:
@@ -162,6 +219,8 @@ def _follow(call_id: str, tasks: Sequence[Task]) -> Batch:
             task.batch.start()
             value, execution = batch.results[task.index], batch.executions[task.index]
             failed = isinstance(value, BaseException)
+            # With its circuit, so that it can be gone on with from here as well.
+            task.keeper.note("submitted", task)
             current.report(
                 "failed" if failed else "cached",
                 task,
@@ -170,7 +229,7 @@ def _follow(call_id: str, tasks: Sequence[Task]) -> Batch:
             )
             task.resolve(value, execution)
 
-    return Batch(call_id, len(tasks), hand_over)
+    return Batch(call_id, size, hand_over)
 
 
 def _attach_job(intent: Intent, keeper: Keeper) -> QFuture:
@@ -216,17 +275,12 @@ def _fill(
     routes: Mapping[int, Route],
 ) -> None:
     """Give a batch what has finished of a call, and wait for jobs at vendors."""
-    last = {entry.index: entry for entry in sorted(run.entries, key=lambda e: e.place)}
-    jobs = {
-        index: intent
-        for intent in open_jobs
-        for (call_id, index), claim in zip(intent.places, intent.claims, strict=True)
-        if call_id == run.id and not (claim is not None and claim.shots == "pool")
-    }
+    last, results = _last_entries(run), _results(run)
+    jobs = _jobs_by_circuit(run, open_jobs)
     for index in range(run.call.circuits):
         entry = last.get(index)
-        if entry is not None and entry.value is not None:
-            batch.resolve(index, entry.value, _execution(entry))
+        if index in results:
+            batch.resolve(index, results[index], _execution(entry))
         elif index not in jobs:
             batch.resolve(index, _lost(run, index, entry), _execution(entry))
     for intent in {intent.job_id: intent for intent in jobs.values()}.values():
@@ -238,6 +292,27 @@ def _fill(
             keeper,
             batches={run.id: batch},
         )
+
+
+def _last_entries(run: Run) -> dict[int, Entry]:
+    """Return the last line of the journal of each circuit."""
+    return {entry.index: entry for entry in sorted(run.entries, key=lambda e: e.place)}
+
+
+def _results(run: Run) -> dict[int, Any]:
+    """Return the results that were kept, by the position of their circuit."""
+    last = _last_entries(run).items()
+    return {index: entry.value for index, entry in last if entry.value is not None}
+
+
+def _jobs_by_circuit(run: Run, jobs: Sequence[Intent]) -> dict[int, Intent]:
+    """Return jobs that have not ended, by the positions of the circuits in them."""
+    return {
+        index: intent
+        for intent in jobs
+        for (call_id, index), claim in zip(intent.places, intent.claims, strict=True)
+        if call_id == run.id and not (claim is not None and claim.shots == "pool")
+    }
 
 
 def _ours(intent: Intent, keeper: Keeper) -> Intent:

@@ -36,6 +36,20 @@ def _is_integer(value: Any) -> bool:
     return hasattr(value, "__index__") and not isinstance(value, bool)
 
 
+def _is_time(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 < value < math.inf
+
+
+def _check_seconds(_: Any, attribute: Any, value: Any) -> None:
+    if value is not None and not _is_time(value):
+        message = (
+            f"{attribute.name}={value!r} is no limit. Expected seconds above 0, or "
+            "None."
+        )
+        raise ConfigError(message)
+
+
 @attrs.frozen
 class Capabilities:
     """What an executor promises; the conformance kit tests every promise.
@@ -92,6 +106,8 @@ class Limits:
         shots_per_job: Shots of all circuits together.
         payload_bytes_per_job: Bytes of all circuits together, as counted by
             `Executor.payload_bytes`.
+        seconds_per_job: Seconds that all circuits together are expected to take, as
+            told by `Executor.expected_s`. A circuit that takes longer goes alone.
 
     Raises:
         ConfigError: If a limit lets nothing through.
@@ -102,6 +118,7 @@ class Limits:
     payload_bytes_per_job: int | None = attrs.field(
         default=None, validator=_check_limit
     )
+    seconds_per_job: float | None = attrs.field(default=None, validator=_check_seconds)
 
 
 _NO_LIMITS: Final = Limits()
@@ -244,10 +261,7 @@ _NOT_IN_CACHE_KEY: Final = frozenset({"shots", "seed", "retries", "timeout_s"})
 
 
 def _check_timeout(_: Any, __: Any, value: Any) -> None:
-    if value is None:
-        return
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (is_number and 0 < value < math.inf):
+    if value is not None and not _is_time(value):
         message = (
             f"timeout_s={value!r} is no time. Expected seconds above 0, or None to "
             "wait as long as it takes."
@@ -366,12 +380,15 @@ class Executor(Value):
 
     @property
     def concurrency(self) -> int | None:
-        """How many jobs may run at once, at least 1; `None` means any number."""
+        """How many jobs may run at once, at least 1; `None` means any number.
+
+        Asked whenever a job may start, so it may follow a cluster that grows.
+        """
         return 1
 
     @property
     def limits(self) -> Limits:
-        """The most that one job may hold."""
+        """The most that one job may hold; asked whenever a job may start."""
         return _NO_LIMITS
 
     @property
@@ -418,6 +435,14 @@ class Executor(Value):
         return 64 * (1 + len(circuit.operations) + len(circuit.measurements)) + (
             16 * numbers
         )
+
+    def expected_s(self, circuit: QuantumScript) -> float:
+        """Return how many seconds a circuit adds to a job; a rough guess.
+
+        Asked only where `limits` has `seconds_per_job`.
+        """
+        del circuit
+        return 0.0
 
     def executions(self, circuit: QuantumScript) -> int:
         """Return how many of a job's shots a circuit takes; by default its own.
@@ -483,6 +508,15 @@ class Executor(Value):
 
     def close(self, resource: Any) -> None:
         """Give back what `open` made."""
+
+    def here(self) -> Executor:
+        """Return the executor that serves a caller in this thread; by default itself.
+
+        Overridden where it matters from where it is called: by one that would wait
+        for a place that the caller itself takes up, say. Asked in the caller's thread
+        for every circuit, so it must be quick.
+        """
+        return self
 
     def for_device(self, device: Device) -> Executor:
         """Return the executor to use for a QNode with this device.

@@ -15,7 +15,6 @@ import attrs
 
 from qelectron_core.contracts import Seed, Settings
 from qelectron_core.errors import ConfigError
-from qelectron_core.ids import new_id
 from qelectron_core.policy import Policy
 from qelectron_core.recording import install
 from qelectron_core.recovery import (
@@ -27,6 +26,7 @@ from qelectron_core.recovery import (
 from qelectron_core.router import AnyRoute, Choices, Route
 from qelectron_core.runtime import runtime
 from qelectron_core.runtime.task import Batch, Task, describe
+from qelectron_core.scopes import add_to_scope, new_call_id
 from qelectron_core.shots import with_shots
 from qelectron_core.store import Call
 from qelectron_core.versions import process, versions
@@ -96,13 +96,15 @@ class Dispatcher:
         try:
             for index, circuit in enumerate(circuits):
                 route, ready = self._choose(circuit, call)
+                bound = route.bound.here()
                 task = Task(
                     circuit=ready,
                     requested=circuit,
                     route=route,
+                    bound=bound,
                     seed=self._seed(route, self._dispatched.next()),
                     settings=settings,
-                    gathers=bool(route.bound.gathers(ready)),
+                    gathers=bool(bound.gathers(ready)),
                     batch=batch,
                     index=index,
                     submitted_at=now,
@@ -115,6 +117,7 @@ class Dispatcher:
         except BaseException:
             current.forget(tasks)
             raise
+        add_to_scope(batch.call_id, batch.executions)
         keeper.begin(
             Call(
                 id=batch.call_id,
@@ -140,7 +143,7 @@ class Dispatcher:
         Raises:
             Exception: What the first failed circuit ended in.
         """
-        return self.run_batch(circuits, settings, new_id("call"), policy).outcome()
+        return self.run_batch(circuits, settings, new_call_id(), policy).outcome()
 
     def run_batch(
         self,
@@ -239,12 +242,14 @@ class Dispatcher:
         if task.parts:  # which it is to be put together with
             circuit = with_shots(circuit, task.circuit.shots)
         same = route is task.route
+        bound = task.bound if same else route.bound.here()
         again = attrs.evolve(
             task,
             circuit=circuit,
             route=route,
+            bound=bound,
             seed=task.seed if same else self._seed(route, task.seed.ordinal),
-            gathers=bool(route.bound.gathers(circuit)),
+            gathers=bool(bound.gathers(circuit)),
             submitted_at=time.time(),
             earlier=(*task.earlier, execution),
         )

@@ -28,10 +28,10 @@ from qelectron_core.attaching import attach_tasks
 from qelectron_core.contracts import Settings
 from qelectron_core.device import QElectronDevice, settings_of, unmerged
 from qelectron_core.futures import QFuture
-from qelectron_core.ids import new_id
 from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime import runtime
 from qelectron_core.runtime.task import Batch, Task
+from qelectron_core.scopes import new_call_id
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -63,7 +63,7 @@ class Later:
             kwargs: Keyword arguments of the call.
             built: The circuit, if it is there already.
         """
-        self.future = QFuture(new_id("call"))
+        self.future = QFuture(new_call_id())
         self.tasks: list[Task] = []
         self._call = call
         self._finish: Finish
@@ -284,7 +284,7 @@ class LaterMany(Later):
             built: A circuit over arrays of plain numbers, which is not sampled.
             count: Length of the arrays.
         """
-        self.future = QFuture(new_id("call"))
+        self.future = QFuture(new_call_id())
         self._call = call
         self._finish = _FinishMany(built, count)
         with pennylane_code():

@@ -22,11 +22,11 @@ import numpy as np
 from qelectron_core import fusion
 from qelectron_core.building import bound
 from qelectron_core.futures import QFuture, cancel_all, progress_bar
-from qelectron_core.ids import new_id
 from qelectron_core.later import Later, LaterMany, send_all
 from qelectron_core.recording import pennylane_code
 from qelectron_core.rows import Row, are_quiet, length_of, rows_of
 from qelectron_core.runtime import runtime
+from qelectron_core.scopes import new_call_id
 from qelectron_core.tracing.arguments import as_it_is
 from qelectron_core.tracing.functions import Built, Known, arguments_of
 
@@ -292,7 +292,7 @@ class _Chunk:
 
     def add_failed(self, error: Exception) -> None:
         """Take a call that failed before there was a circuit."""
-        future = QFuture(new_id("call"))
+        future = QFuture(new_call_id())
         future.set_running_or_notify_cancel()
         future.set_exception(error)
         self._prepared.append((future, ((),)))

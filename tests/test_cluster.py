@@ -84,9 +84,13 @@ def test_what_is_no_executor_is_refused(written: Any, message: str) -> None:
         make(written)
 
 
-def test_an_unknown_name_is_refused_with_what_to_install() -> None:
-    with pytest.raises(ct.UnknownNameError, match="pip install qelectron-dask"):
-        make("DaskExecutor")
+def test_an_unknown_name_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"Nimbus": "qelectron-nimbus"}  # a plugin that is not installed
+    monkeypatch.setattr("qelectron_core.errors.KNOWN_DISTRIBUTIONS", known)
+    with pytest.raises(ct.UnknownNameError, match="pip install qelectron-nimbus"):
+        make("Nimbus")
     with pytest.raises(ct.UnknownNameError, match="Did you mean 'Echo'"):
         make(["Ecko"])
 

@@ -3,7 +3,7 @@
 The blocks stand here word for word. What the document leaves open around them (a
 device, a body for `...`, some numbers) is put into the namespace they run in. Left
 out are those that are workflows, and those with a `QiskitExecutor` (among them the
-first example and the declaration of its executors), which its plugin's tests run.
+first example and the declaration of its executors), which their plugins' tests run.
 """
 
 import random

@@ -31,6 +31,9 @@ class Log:
         self.jobs: list[Job] = []
         self.opens: list[object] = []
         self.closes: list[object] = []
+        self.room: Any = 1
+        self.most = 100
+        self.substitutes: dict[int, Executor] = {}
 
     @property
     def sizes(self) -> list[int]:
@@ -80,6 +83,39 @@ class Dear(Logged):
 
     def executions(self, circuit: Any) -> int:
         return 4
+
+
+@attrs.frozen
+class Timed(Logged):
+    """Expects circuits to take as many seconds as their parameter says."""
+
+    @property
+    def limits(self) -> ct.Limits:
+        return ct.Limits(seconds_per_job=0.5)
+
+    def expected_s(self, circuit: Any) -> float:
+        return float(circuit.data[0])
+
+
+@attrs.frozen
+class Growing(Logged):
+    """Runs as many jobs at once as its log has room for."""
+
+    @property
+    def concurrency(self) -> Any:
+        return self.log.room
+
+    @property
+    def limits(self) -> ct.Limits:
+        return ct.Limits(circuits_per_job=self.log.most)
+
+
+@attrs.frozen
+class Elsewhere(Logged):
+    """Runs nothing itself in threads for which its log has a substitute."""
+
+    def here(self) -> Executor:
+        return self.log.substitutes.get(threading.get_ident(), self)
 
 
 @attrs.frozen
@@ -201,6 +237,68 @@ def test_an_executor_says_what_a_circuit_takes_of_the_limit(log: Log) -> None:
     log.opened.set()
     ct.gather(first, *futures)
     assert log.sizes == [1, 2, 2, 1]
+
+
+def test_a_job_takes_no_longer_than_it_may(log: Log) -> None:
+    circuit, first = held(Timed(log))
+    futures = [circuit.run_later(x) for x in [0.125, 0.25, 0.25, 7.0, 0.25, 0.25, 0.1]]
+    log.opened.set()
+    ct.gather(first, *futures)
+    assert log.sizes == [1, 2, 1, 1, 2, 1]
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), True, "1"])
+def test_seconds_that_let_nothing_through_are_refused(seconds: Any) -> None:
+    with pytest.raises(ct.ConfigError, match=r"seconds_per_job=.* is no limit"):
+        ct.Limits(seconds_per_job=seconds)
+
+
+def test_a_lane_follows_an_executor_that_grows(log: Log) -> None:
+    circuit, first = held(Growing(log))
+    futures = [circuit.run_later(0.1) for _ in range(6)]
+    log.room, log.most = 3, 2
+    log.entered.clear()
+    last = circuit.run_later(0.1)
+    assert log.entered.wait(DEADLINE_S)
+    log.opened.set()
+    ct.gather(first, *futures, last)
+    assert sizes([first, *futures, last]) == [1, 2, 2, 2, 2, 1, 1, 1]
+
+
+def test_an_executor_that_stops_saying_how_many_jobs_keeps_what_it_had(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    circuit, first = held(Growing(log))
+    log.room = 0
+    future = circuit.run_later(0.1)
+    log.opened.set()
+    assert ct.gather(first, future) == [0.0, 0.1]
+    assert "how many jobs may run now; 1 may, as before" in caplog.text
+
+
+def test_a_caller_may_be_served_by_another_executor(log: Log) -> None:
+    other = Log(opened=True)
+    log.opened.set()
+    log.substitutes[threading.get_ident()] = Logged(other)
+    executor = Elsewhere(log)
+    circuit = make(executor)
+    future = circuit.run_later(0.1)
+    assert future.result(DEADLINE_S) == 0.1
+    assert future.executions[0].executor is executor
+    assert (log.sizes, other.sizes) == ([], [1])
+    with cf.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(circuit, 0.2).result(DEADLINE_S) == 0.2
+    assert (log.sizes, other.sizes) == ([1], [1])
+
+
+def test_who_serves_a_caller_tries_again_itself(log: Log) -> None:
+    log.substitutes[threading.get_ident()] = Answering(raises, retries=2)
+    executor = Elsewhere(log)
+    future = make(executor).run_later(0.1)
+    with pytest.raises(OSError, match="no route to host"):
+        future.result(DEADLINE_S)
+    assert future.executions[0].attempt == 3
+    assert log.sizes == []
 
 
 def test_different_settings_are_not_mixed(log: Log) -> None:

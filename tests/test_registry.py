@@ -314,16 +314,18 @@ def test_the_package_lists_its_names_and_has_them() -> None:
 @pytest.mark.parametrize(
     ("where", "name", "message"),
     [
-        (ct.executor, "DaskExecutor", "pip install qelectron-dask"),
+        (ct.executor, "Nimbus", "pip install qelectron-nimbus"),
         (ct.executor, "Simulater", "Did you mean 'Simulator'"),
         (ct.selector, "cyclick", "Did you mean 'cyclic'"),
-        (ct, "lattice", "pip install qelectron-dask"),
+        (ct, "nimbus", "pip install qelectron-nimbus"),
         (ct, "QClustr", "Did you mean 'QCluster'"),
     ],
 )
 def test_a_missing_attribute_says_what_to_do(
-    where: Any, name: str, message: str
+    where: Any, name: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    known = {"Nimbus": "qelectron-nimbus"}  # a plugin that is not installed
+    monkeypatch.setattr("qelectron_core.errors.KNOWN_DISTRIBUTIONS", known)
     with pytest.raises(AttributeError, match=message):
         getattr(where, name)
 

@@ -97,6 +97,7 @@ def _tasks(
             circuit=circuit,
             requested=circuit,
             route=route,
+            bound=route.bound,
             seed=Seed(0, place),
             settings=intent.settings,
             gathers=False,

@@ -110,6 +110,9 @@ class Lane:
             self._discard(resource)
 
     def _take_jobs(self) -> list[list[Task]]:
+        if not self._pending:
+            return []
+        self._follow_executor()
         idle = not self._running
         jobs: list[list[Task]] = []
         while True:
@@ -120,6 +123,14 @@ class Lane:
             if not job:
                 return jobs
             jobs.append(job)
+
+    def _follow_executor(self) -> None:
+        """Ask how many jobs may run now: a cluster of machines may have grown."""
+        try:
+            self._concurrency = jobs_at_once(self.executor)
+        except Exception:  # circuits wait already, and would for ever
+            message = "%r does not say how many jobs may run now; %s may, as before"
+            _log.exception(message, self.executor, self._concurrency)
 
     def _take_job(self, *, parts: int) -> list[Task]:
         first = self._pending.first()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,16 +58,20 @@ class Observers:
         if self._named:
             now, call_id = time.time(), task.batch.call_id
             event = Event(kind, call_id, task.index, task.executor, now, execution)
-            self._tell(event)
+            self.send(event)
 
     def tell_of_executor(self, kind: ExecutorEventKind, executor: Executor) -> None:
         """Tell all observers what happened to an executor."""
-        self._tell(Event(kind, "", -1, executor, time.time()))
+        self.send(Event(kind, "", -1, executor, time.time()))
 
-    def _tell(self, event: Event) -> None:
+    def send(self, event: Event | Callable[[], Event]) -> None:
+        """Send an event, or what makes one, to all observers."""
+        if not self._named:
+            return
+        made = event if isinstance(event, Event) else event()
         for name, observer in self._named:
             try:
-                observer(event)
+                observer(made)
             except (Exception, SystemExit):
                 _log.exception("observer %s failed; the run goes on", name)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from qelectron_core.contracts import Executor
+from qelectron_core.contracts import Executor, Limits
 from qelectron_core.runtime.task import Task
 
 
@@ -21,8 +22,7 @@ class Pending:
         """
         self._tasks: deque[Task] = deque()
         self._executor = executor
-        self._limits = executor.limits
-        self._most = self._limits.circuits_per_job or math.inf
+        _ = executor.limits  # to refuse them now, if they are refused
 
     def add(self, tasks: Iterable[Task]) -> None:
         """Queue circuits."""
@@ -43,18 +43,18 @@ class Pending:
         """Take the next job: the circuits at the front that may go together.
 
         They share settings and store, keep their order, and do not exceed the limits of
-        the executor, unless the first one does so by itself. Those that the executor
-        wants in another job stay where they are.
+        the executor as they are now, unless the first one does so by itself. Those that
+        the executor wants in another job stay where they are.
         """
         if not self._tasks:
             return []
-        shots, payload = self._room()
-        at_most = min(at_most, self._most)
+        limits = self._executor.limits
+        room = _Room(self._executor, limits)
+        at_most = min(at_most, limits.circuits_per_job or math.inf)
         first = self._tasks.popleft()
         company = self._executor.company(first.circuit)
         tasks, passed_over = [first], []
-        shots -= self._shots(first)
-        payload -= self._payload(first)
+        room.take(first)
         while self._tasks and len(tasks) < at_most:
             task = self._tasks[0]
             if not _go_together(task, first):
@@ -62,9 +62,7 @@ class Pending:
             if self._executor.company(task.circuit) != company:
                 passed_over.append(self._tasks.popleft())
                 continue
-            shots -= self._shots(task)
-            payload -= self._payload(task)
-            if shots < 0 or payload < 0:
+            if not room.take(task):
                 break
             tasks.append(self._tasks.popleft())
         self._tasks.extendleft(reversed(passed_over))
@@ -78,22 +76,23 @@ class Pending:
         """Iterate over circuits, the one that waits longest first."""
         return iter(self._tasks)
 
-    def _room(self) -> tuple[float, float]:
-        limits = self._limits
-        return (
-            limits.shots_per_job or math.inf,
-            limits.payload_bytes_per_job or math.inf,
+
+class _Room:
+    """What a job may still hold."""
+
+    def __init__(self, executor: Executor, limits: Limits) -> None:
+        counts: Any = (
+            (limits.shots_per_job, executor.executions),
+            (limits.payload_bytes_per_job, executor.payload_bytes),
+            (limits.seconds_per_job, executor.expected_s),
         )
+        self._left = [[most, count] for most, count in counts if most is not None]
 
-    def _shots(self, task: Task) -> int:
-        if self._limits.shots_per_job is None:
-            return 0
-        return self._executor.executions(task.circuit)
-
-    def _payload(self, task: Task) -> int:
-        if self._limits.payload_bytes_per_job is None:
-            return 0
-        return self._executor.payload_bytes(task.circuit)
+    def take(self, task: Task) -> bool:
+        """Take a circuit in; tell whether it fitted."""
+        for entry in self._left:
+            entry[0] -= entry[1](task.circuit)
+        return all(left >= 0 for left, _ in self._left)
 
 
 def _go_together(task: Task, other: Task) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from qelectron_core.cluster import Member, QCluster, to_member
 from qelectron_core.contracts import Executor, Value
 from qelectron_core.errors import ConfigError
-from qelectron_core.events import CircuitEventKind, Execution, Observer
+from qelectron_core.events import CircuitEventKind, Event, Execution, Observer
 from qelectron_core.remote import RemoteExecutor
 from qelectron_core.runtime.account import Account
 from qelectron_core.runtime.breakers import Breakers
@@ -33,6 +33,7 @@ from qelectron_core.runtime.services import Services
 from qelectron_core.runtime.stores import open_or_memory, wanted
 from qelectron_core.runtime.task import Ran, Task, recorded, settle
 from qelectron_core.runtime.workers import Workers
+from qelectron_core.scopes import resumed
 
 if TYPE_CHECKING:
     from qelectron_core.router import Route
@@ -77,6 +78,7 @@ class Runtime:
         self._waiting: dict[Task, Timer] = {}
         self._lock = threading.Lock()
         self._opening = threading.Lock()
+        self._farewells: list[Callable[[], object]] = []
         self._closed = False
 
     def keeper(self, location: Any = None) -> Keeper:
@@ -107,7 +109,7 @@ class Runtime:
                 may run circuits itself instead of idling.
         """
         try:
-            fresh = self.admitted(tasks)
+            fresh = self.admitted(_unfinished(tasks))
         except BaseException as error:  # Ctrl-C, say: nobody may wait for these
             self.forget(tasks, error)
             raise
@@ -307,6 +309,19 @@ class Runtime:
         for keeper in keepers:
             keeper.close()
 
+    def at_shutdown(self, callback: Callable[[], object]) -> None:
+        """Call something once before anything is shut down."""
+        if callback not in self._farewells:
+            self._farewells.append(callback)
+
+    def say_farewell(self) -> None:
+        """Call what is to be called before anything is shut down."""
+        while self._farewells:
+            try:
+                self._farewells.pop()()
+            except Exception:
+                _log.exception("something could not be ended at shutdown")
+
     def _open_keepers(self) -> list[Keeper]:
         with self._opening:
             return list(dict.fromkeys(self._keepers.values()))
@@ -321,6 +336,16 @@ class Runtime:
         """Tell the journal and the observers what happened to a circuit."""
         task.keeper.note(kind, task, execution, value)
         observers().tell(kind, task, execution)
+
+
+def _unfinished(tasks: Sequence[Task]) -> Sequence[Task]:
+    """Return the circuits that an earlier piece of work has not run already."""
+    scope = resumed()
+    if scope is None:
+        return tasks
+    from qelectron_core.attaching import resume_tasks  # it stands above this module
+
+    return resume_tasks(tasks, scope)
 
 
 class _Holder:
@@ -343,6 +368,12 @@ class _Holder:
         with self._lock:
             current, self._runtime = self._runtime, new
         return current
+
+    def take_leave(self) -> Runtime | None:
+        """Return the runtime that is to be shut down, and have none from then on."""
+        if self._runtime is not None:
+            self._runtime.say_farewell()  # while it still is the process's own
+        return self.swap(None)
 
     def after_fork(self) -> None:
         # Threads do not survive a fork, and locks may be held by them for ever. What
@@ -371,9 +402,22 @@ def shutdown(timeout_s: float | None = None) -> None:
         timeout_s: Longest wait for running jobs, in seconds; `None` waits until
             they end.
     """
-    current = _holder.swap(None)
+    current = _holder.take_leave()
     if current is not None:
         current.shutdown(timeout_s)
+
+
+def at_shutdown(callback: Callable[[], object]) -> None:
+    """Call something once: at the next `shutdown`, or when the program ends.
+
+    For plugins that hold what is to be ended in good order. The last one that was
+    registered is called first; executors still work.
+
+    Args:
+        callback: Called without arguments, and once even if it is given twice. What it
+            raises is logged.
+    """
+    runtime().at_shutdown(callback)
 
 
 @contextmanager
@@ -386,6 +430,7 @@ def use(new: Runtime) -> Iterator[Runtime]:
     try:
         yield new
     finally:
+        new.say_farewell()
         _holder.swap(before)
         new.shutdown(0)
 
@@ -406,7 +451,7 @@ def load(member: Member | str) -> Load:
 
 @atexit.register
 def _at_exit() -> None:
-    current = _holder.swap(None)
+    current = _holder.take_leave()
     if current is None:
         return
     waiting = current.loads.total()
@@ -438,3 +483,13 @@ def observe(observer: Observer) -> AbstractContextManager[None]:
         ...     pass
     """
     return observers().observe(observer)
+
+
+def tell(event: Event | Callable[[], Event]) -> None:
+    """Send an event of a plugin's own to all observers.
+
+    Args:
+        event: An `Event`, or an instance of a class of the plugin that derives from it;
+            or what makes one, called only if somebody observes.
+    """
+    observers().send(event)

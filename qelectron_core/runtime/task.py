@@ -41,6 +41,8 @@ class Task:
         circuit: What to run, with the executor's own shots.
         requested: The circuit as it was dispatched.
         route: The way to the executor chosen for it.
+        bound: The executor as it runs, adapted to the QNode's device and to the
+            caller's thread.
         seed: Where its random numbers come from.
         settings: How to run it.
         gathers: Whether it is better run with others than beside them.
@@ -61,6 +63,7 @@ class Task:
     circuit: QuantumScript
     requested: QuantumScript
     route: Route
+    bound: Executor
     seed: Seed
     settings: Settings
     gathers: bool
@@ -81,11 +84,6 @@ class Task:
     def executor(self) -> Executor:
         """The executor as the user wrote it; told to users."""
         return self.route.member
-
-    @property
-    def bound(self) -> Executor:
-        """The executor as it runs, adapted to the QNode's device."""
-        return self.route.bound
 
     @property
     def is_settled(self) -> bool:
