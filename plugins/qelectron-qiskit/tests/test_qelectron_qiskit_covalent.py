@@ -6,6 +6,7 @@ leaves open around them (a device, a body for `...`, some numbers) is put into t
 namespace.
 """
 
+import math
 import random
 import warnings
 from typing import Any
@@ -45,6 +46,34 @@ futures = [circuit.run_later(generate_rand_input()) for _ in range(6)]
 results = [future.result() for future in futures]
 
 # NOTE: Users can multiply this by using the patten inside multiple Electron.
+"""
+
+WORKFLOW = """\
+# Create Electrons for a simple workflow.
+@ct.electron
+def generate_rand_input():
+    return random.uniform(0, 3.14159)
+
+@ct.electron
+def run_qiskit_experiment(x):
+    # Workflow task that uses the `circuit` QElectron.
+    return circuit(x)
+
+@ct.lattice
+def workflow():
+    results = []
+\t\t
+\t# Six independent experiments.
+    for _ in range(6):
+        x = generate_rand_input()
+        results.append(run_qiskit_experiment(x))
+
+    return results
+
+# Dispatch workflow.
+dispatch_id = ct.dispatch(workflow)()
+print(dispatch_id)
+results = ct.get_result(dispatch_id, wait=True).result
 """
 
 EXECUTORS = """\
@@ -158,6 +187,21 @@ def test_the_loop_of_run_later() -> None:
     results = run(RUN_LATER, circuit=found["circuit"], **names)["results"]
     assert len(results) == 6
     assert all(-1 <= float(result) <= 1 for result in results)
+
+
+def test_the_workflow_and_the_loop_after_it(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("qelectron_dask", reason="workflows come with it")
+    with pytest.warns(UserWarning, match="switched off"):
+        found = run(FIRST, WORKFLOW)
+    assert capsys.readouterr().out == f"{found['dispatch_id']}\n"
+    electrons = ct.get_result(found["dispatch_id"]).electrons
+    assert len(electrons) == 12
+    for drawn, measured in zip(electrons[::2], electrons[1::2], strict=True):
+        exact = -math.sin(drawn.result)  # of the circuit, for PauliY on its first wire
+        assert float(measured.result) == pytest.approx(exact, abs=5 / 1024**0.5)
+    assert found["results"] == [one.result for one in electrons[1::2]]
+    again = run(RUN_LATER, **{k: found[k] for k in ("circuit", "generate_rand_input")})
+    assert len(again["results"]) == 6
 
 
 def test_the_misspelt_option_gets_the_error_that_it_deserves() -> None:

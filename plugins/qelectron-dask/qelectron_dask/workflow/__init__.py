@@ -1,0 +1,1 @@
+"""Workflows: electrons as nodes of a lattice, dispatched as a whole."""

@@ -1,0 +1,51 @@
+"""A dispatch as a table, in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+import html as escaping
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from qelectron_dask.workflow.drawing import COLOURS
+from qelectron_dask.workflow.states import ElectronRun
+
+if TYPE_CHECKING:
+    from qelectron_dask.workflow.result import DispatchResult
+
+_COLUMNS = ("", "electron", "state", "where", "seconds", "attempt", "circuits", "error")
+
+
+def table(result: DispatchResult) -> Table:
+    """Return the electrons of a dispatch as a table for a terminal."""
+    made = Table(*_COLUMNS, title=f"{result.dispatch_id}  {result.lattice}", box=None)
+    for run in result.electrons:
+        made.add_row(*map(escape, cells(run)))
+    return made
+
+
+def html(result: DispatchResult) -> str:
+    """Return it as HTML for a notebook; whatever names and errors hold is inert."""
+    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escaping.escape(c)}</td>" for c in cells(run)) + "</tr>"
+        for run in result.electrons
+    )
+    caption = escaping.escape(repr(result))
+    return f"<table><caption>{caption}</caption><tr>{head}</tr>{rows}</table>"
+
+
+def cells(run: ElectronRun) -> tuple[str, ...]:
+    """Return what is to be read of one electron, as texts."""
+    circuits = sum(call.circuits for call in run.calls)
+    return (
+        str(run.number),
+        run.name,
+        f"{COLOURS[run.state][1]} {run.state}" + (" (reused)" if run.reused else ""),
+        run.worker or run.executor,
+        "" if run.duration_s is None else f"{run.duration_s:.3f}",
+        str(run.attempt or ""),
+        str(circuits or ""),
+        (run.error or "").partition("\n")[0],
+    )
