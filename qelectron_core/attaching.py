@@ -119,38 +119,45 @@ def resume_tasks(tasks: Sequence[Task], scope: Scope) -> list[Task]:
     """
     fresh: list[Task] = []
     for batch in dict.fromkeys(task.batch for task in tasks):
-        own = [task for task in tasks if task.batch is batch]
-        earlier = scope.earlier(batch.call_id)
-        fresh += own if earlier is None else _resume_call(own, earlier)
+        own: Sequence[Task] = [task for task in tasks if task.batch is batch]
+        size = len(own)
+        for earlier in scope.earlier(batch.call_id):
+            own = _resume_call(own, earlier, size) if own else own
+        fresh += own
     return fresh
 
 
-def _resume_call(tasks: Sequence[Task], id: str) -> Sequence[Task]:
+def _resume_call(tasks: Sequence[Task], id: str, size: int) -> Sequence[Task]:
     """Give the circuits of one call what is there of an earlier one."""
     keeper = tasks[0].keeper
     keeper.flush()
     jobs = keeper.jobs(id)
     runs = keeper.store.runs(call_id=id)
-    if not runs:
+    if not runs or runs[0].call.circuits != size:
         return tasks
-    if not _is_same_call(runs[0], tasks):
-        return tasks
+    same = _same_circuits(runs[0], tasks)
     there = _results(runs[0]).keys() | _jobs_by_circuit(runs[0], jobs).keys()
-    taken = [task for task in tasks if task.index in there]
+    taken = [task for task in tasks if task.index in there & same]
     if taken:
         routes = {task.index: task.route for task in taken}
-        _fill(_follow(id, taken, len(tasks)), runs[0], jobs, keeper, routes)
-    return [task for task in tasks if task.index not in there]
+        _fill(_follow(id, taken, size), runs[0], jobs, keeper, routes)
+    left = {task.index for task in tasks} - {task.index for task in taken}
+    return [task for task in tasks if task.index in left]
 
 
-def _is_same_call(run: Run, tasks: Sequence[Task]) -> bool:
-    """Tell whether an earlier call was the same for certain: nobody asked for it."""
+def _same_circuits(run: Run, tasks: Sequence[Task]) -> set[int]:
+    """Return which circuits an earlier call had as well: nobody asked for others.
+
+    It may have had some of them from a still earlier one; none may be another.
+    """
     first = {e.index: e.circuit for e in run.entries if e.attempt == 1}
-    return (
-        run.call.circuits == len(tasks)
-        and run.call.executors == repr(_as_written(tasks[0].route))
-        and all(_is_same(first.get(task.index), task) for task in tasks)
-    )
+    found = {task.index: _is_same(first.get(task.index), task) for task in tasks}
+    if (
+        run.call.executors != repr(_as_written(tasks[0].route))
+        or False in found.values()
+    ):
+        return set()
+    return {index for index, same in found.items() if same}
 
 
 def _as_written(route: Route) -> Member:

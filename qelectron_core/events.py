@@ -93,7 +93,7 @@ class Event:
         execution: The full record, once completed, failed or retried.
     """
 
-    kind: EventKind
+    kind: str
     call_id: str
     index: int
     executor: Executor

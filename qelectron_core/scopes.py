@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
@@ -25,13 +26,18 @@ class Scope:
 
     Attributes:
         name: Name of the piece of work.
-        resumes: Name of an earlier piece of work that this one goes on with, or `None`.
+        resumes: Names of earlier pieces of work that this one goes on with, the latest
+            first.
+        is_cancelled: Whether its calls were cancelled; those that follow are, too.
     """
 
-    def __init__(self, name: str, *, resumes: str | None = None) -> None:
+    def __init__(
+        self, name: str, *, resumes: str | Sequence[str] | None = None
+    ) -> None:
         """Make a scope without calls."""
         self.name = name
-        self.resumes = resumes
+        self.resumes = (resumes,) if isinstance(resumes, str) else (*(resumes or ()),)
+        self.is_cancelled = False
         self._count = 0
         self._lock = threading.Lock()
         # Per call, a list for each time that circuits were dispatched; they fill later.
@@ -66,21 +72,35 @@ class Scope:
         """Tell whether a call is one of these."""
         return call_id.rpartition(_MARK)[0] == self.name
 
-    def earlier(self, call_id: str) -> str | None:
-        """Return the id of the call that one of these goes on with, if there is one."""
-        if self.resumes is None or not self.owns(call_id):
-            return None
-        return f"{self.resumes}{_MARK}{call_id.rpartition(_MARK)[2]}"
+    def earlier(self, call_id: str) -> tuple[str, ...]:
+        """Return the ids of calls that one of these goes on with, the latest first."""
+        if not self.owns(call_id):
+            return ()
+        number = call_id.rpartition(_MARK)[2]
+        return tuple(f"{name}{_MARK}{number}" for name in self.resumes)
+
+    def require_wanted(self) -> None:
+        """Refuse further calls of a scope that was cancelled.
+
+        Raises:
+            CancelledError: If it was.
+        """
+        if self.is_cancelled:
+            raise CancelledError
 
     def cancel(self) -> int:
-        """Cancel circuits of these calls, queued or at a vendor; return how many."""
+        """Cancel circuits of these calls, queued or at a vendor; return how many.
+
+        Calls that are made in it afterwards end in a `CancelledError`.
+        """
         from qelectron_core.runtime import runtime
 
+        self.is_cancelled = True
         return runtime().cancel(lambda task: self.owns(task.batch.call_id))
 
 
 @contextmanager
-def scope(name: str, *, resumes: str | None = None) -> Iterator[Scope]:
+def scope(name: str, *, resumes: str | Sequence[str] | None = None) -> Iterator[Scope]:
     """Put the calls of a `with` block under a name.
 
     Their ids are the name and a number, so that they are found in the journal. Counts
@@ -90,7 +110,8 @@ def scope(name: str, *, resumes: str | None = None) -> Iterator[Scope]:
         name: Name of the piece of work; unique, like an id.
         resumes: Name of an earlier one that did not come to its end. The n-th call then
             takes the results, and the jobs at vendors, of the n-th call there, and only
-            the rest is run; a call whose circuits differ is run as a whole.
+            the rest is run; a call whose circuits differ is run as a whole. Several
+            names, the latest first, if that one went on with others itself.
 
     Example:
         >>> import qelectron_core as ct
@@ -120,7 +141,6 @@ def add_to_scope(call_id: str, executions: list[Execution | None]) -> None:
         current.add(call_id, executions)
 
 
-def resumed() -> Scope | None:
-    """Return the scope of this thread, if it goes on with earlier calls."""
-    current = _current.get()
-    return None if current is None or current.resumes is None else current
+def current_scope() -> Scope | None:
+    """Return the scope of this thread, if there is one."""
+    return _current.get()

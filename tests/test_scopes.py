@@ -4,6 +4,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,29 @@ def test_what_is_to_be_ended_is_ended_once_and_the_last_first(
     ct.shutdown()
     assert told == ["last", "first"]
     assert "could not be ended at shutdown" in caplog.text
+
+
+def test_a_piece_of_work_goes_on_with_several_earlier_ones() -> None:
+    circuit, told = make("several"), Submitted()
+    with ct.scope("several-1"):
+        circuit(0.1)
+        circuit(0.2)
+    with ct.scope("several-2", resumes="several-1"):
+        circuit(0.1)  # it ends before it comes to the other one
+    before = ("several-2", "several-1")
+    with ct.scope("several-3", resumes=before), ct.observe(told):
+        assert float(circuit(0.1)) == pytest.approx(math.cos(0.1))
+        assert float(circuit(0.2)) == pytest.approx(math.cos(0.2))
+    assert (told.count("cached"), told.count("submitted")) == (2, 0)
+
+
+def test_a_scope_that_was_cancelled_submits_nothing_more() -> None:
+    circuit, told = make("cancelled"), Submitted()
+    with ct.scope("cancelled-1") as scope, ct.observe(told):
+        scope.cancel()
+        with pytest.raises(CancelledError):
+            circuit(0.1)
+        with pytest.raises(CancelledError):
+            circuit.run_later(0.1).result()
+    assert told.count("submitted") == 0
+    assert float(circuit(0.1)) == pytest.approx(math.cos(0.1))

@@ -33,10 +33,11 @@ from qelectron_core.runtime.services import Services
 from qelectron_core.runtime.stores import open_or_memory, wanted
 from qelectron_core.runtime.task import Ran, Task, recorded, settle
 from qelectron_core.runtime.workers import Workers
-from qelectron_core.scopes import resumed
+from qelectron_core.scopes import current_scope
 
 if TYPE_CHECKING:
     from qelectron_core.router import Route
+    from qelectron_core.scopes import Scope
 
 _log: Final = logging.getLogger("qelectron")
 
@@ -108,12 +109,17 @@ class Runtime:
             wait: Whether the caller is about to wait for them, so that this thread
                 may run circuits itself instead of idling.
         """
+        scope = current_scope()
         try:
-            fresh = self.admitted(_unfinished(tasks))
+            if scope is not None:
+                scope.require_wanted()
+            fresh = self.admitted(_unfinished(tasks, scope))
         except BaseException as error:  # Ctrl-C, say: nobody may wait for these
             self.forget(tasks, error)
             raise
         self.send(fresh, wait=wait)
+        if scope is not None and scope.is_cancelled:
+            scope.cancel()  # again: it may not have found these
 
     def admitted(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """Return the circuits that are to run now; the others get their results."""
@@ -338,10 +344,9 @@ class Runtime:
         observers().tell(kind, task, execution)
 
 
-def _unfinished(tasks: Sequence[Task]) -> Sequence[Task]:
+def _unfinished(tasks: Sequence[Task], scope: Scope | None) -> Sequence[Task]:
     """Return the circuits that an earlier piece of work has not run already."""
-    scope = resumed()
-    if scope is None:
+    if scope is None or not scope.resumes:
         return tasks
     from qelectron_core.attaching import resume_tasks  # it stands above this module
 

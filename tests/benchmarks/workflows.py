@@ -17,16 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import dask
 import pennylane as qml
+from dask.delayed import delayed
 from rich.console import Console
 from rich.table import Table
 
 os.environ["QELECTRON_STORE"] = str(Path(tempfile.mkdtemp()) / "store.sqlite3")
 
-import qelectron_core as ct  # noqa: E402  # which reads it
-from qelectron_dask.connection import connect  # noqa: E402
-from qelectron_dask.executor import DaskExecutor  # noqa: E402
+import qelectron_core as ct  # which reads it
+from qelectron_dask.connection import connect
+from qelectron_dask.executor import DaskExecutor
 
 ROUNDS: Final = 15
 CLUSTER: Final = DaskExecutor(workers=2)
@@ -101,7 +101,7 @@ def theirs(shape: Any, step: Any, count: int, scheduler: Any) -> Callable[[], An
     """Return the same graph in plain `dask.delayed`."""
 
     def run() -> Any:
-        made = shape(dask.delayed(step, pure=False), count)
+        made = shape(delayed(step, pure=False), count)
         return made.compute(scheduler=scheduler)
 
     return run
@@ -153,7 +153,7 @@ def main() -> None:
                 spread(ratio),
                 spread(each, 1e-3),
             )
-            if step is nothing and shape is not chain or count == 1:
+            if (step is nothing and shape is not chain) or count == 1:
                 medians[count] = max(medians.get(count, 0), statistics.median(own))
     lease.release()
     Console(width=120).print(table)

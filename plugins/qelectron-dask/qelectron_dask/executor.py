@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 #: Seconds that the circuits of one Dask task are to take together: far more than what
 #: a task costs by itself, and little to lose with a worker, or to wait for at the end.
-TASK_S: Final = 0.25
+TASK_S: Final = 0.5
 #: Most circuits of one job, however quick they are.
 MOST_CIRCUITS: Final = 4096
 #: Tasks per thread of the cluster, so that each has its next one at hand.
@@ -100,8 +100,8 @@ def _check_connect(_: Any, __: Any, value: Any) -> None:
 class DaskExecutor(Executor):
     """Run circuits on the workers of a Dask cluster, on one machine or on many.
 
-    Circuits travel in parts that take about a quarter of a second each, as measured, and
-    return as they are done. A worker that dies loses nothing: Dask runs its part
+    Circuits travel in parts that take about a quarter of a second each, as measured,
+    and return as they are done. A worker that dies loses nothing: Dask runs its part
     elsewhere. Called inside a task of the same cluster, circuits are run where the
     task is.
 

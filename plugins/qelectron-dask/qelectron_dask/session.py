@@ -17,13 +17,8 @@ import cloudpickle
 from qelectron_core import ExecutorTimeoutError, Job, Outcome
 from qelectron_dask.connection import Lease, connect
 from qelectron_dask.costs import costs_of
-from qelectron_dask.errors import (
-    ClusterLostError,
-    DaskError,
-    NoWorkerError,
-    WorkerDiedError,
-    WorkerSetupError,
-)
+from qelectron_dask.errors import DaskError, NoWorkerError
+from qelectron_dask.explaining import explained
 from qelectron_dask.packing import pack
 from qelectron_dask.planning import Item, plan, share_out, singles
 from qelectron_dask.sending import far
@@ -172,53 +167,14 @@ class Session:
             content, seconds, worker = part.future.result()
             found = cloudpickle.loads(content)
         except Exception as error:
-            found = self._explained(error, part)
+            n = sum(len(item.places) for item in part.items)
+            found = explained(error, f"{n} circuits", self._lease)
         if isinstance(found, Exception):
             return [found] * len(part.items)
         circuits = [item.circuit for item in part.items]
         costs_of(self._inner).learn(circuits, seconds)
         facts = {"worker": worker, "worker_s": seconds}
         return [_with_facts(value, facts) for value in found]
-
-    def _explained(self, error: Exception, part: Part) -> Exception:
-        """Return what to tell users of an error of Dask."""
-        made = self._explanation(error, sum(len(item.places) for item in part.items))
-        made.__cause__ = error
-        return made
-
-    def _explanation(self, error: Exception, n: int) -> Exception:
-        from distributed import KilledWorker
-
-        if isinstance(error, WorkerSetupError):
-            return error
-        if isinstance(error, KilledWorker):
-            return WorkerDiedError(
-                f"{error.allowed_failures + 1} workers died, one after the other, "
-                f"while they ran the same {n} circuits; the last was "
-                f"{error.last_worker.address!r}. Most often memory is short: look at "
-                "their logs, or use fewer threads per worker."
-            )
-        if isinstance(error, (CancelledError, OSError)):
-            self._lease.give_up()
-            return ClusterLostError(
-                f"the connection to the Dask scheduler {self._place()} was lost while "
-                f"{n} circuits ran. Results that had arrived are kept. Check that the "
-                "scheduler runs; the next call connects anew."
-            )
-        missing = _missing_module(error)
-        if missing is not None:
-            return WorkerSetupError(
-                f"workers of the scheduler {self._place()} lack what is needed: "
-                f"{missing}. Install there what is installed here: pip install "
-                "qelectron-dask, and what the circuits and their executor need."
-            )
-        return DaskError(
-            f"Dask could not run {n} circuits: {type(error).__name__}: {error}. Look "
-            "at the logs of the scheduler and the workers."
-        )
-
-    def _place(self) -> str:
-        return repr(self._lease.address)
 
     def _reconnect(self) -> None:
         if not self._lease.is_alive:
@@ -268,14 +224,6 @@ def _with_facts(value: Any, facts: dict[str, Any]) -> Any:
     if isinstance(value, Outcome):
         return Outcome(value.value, {**facts, **value.metadata})
     return Outcome(value, facts)
-
-
-def _missing_module(error: BaseException | None) -> str | None:
-    while error is not None:
-        if isinstance(error, ImportError):
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return None
 
 
 @functools.lru_cache(maxsize=64)

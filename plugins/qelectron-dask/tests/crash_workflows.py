@@ -22,11 +22,7 @@ FOLDER: Final = Path(sys.argv[1])
 # The vendor that counts is that of the store's own crash tests.
 sys.path.insert(0, str(Path(__file__).parents[2] / "qelectron-sqlite" / "tests"))
 
-from crash_vendor import (  # type: ignore[import-not-found]  # noqa: E402
-    Cloud,
-    fork,
-    vendor,
-)
+from crash_vendor import Cloud, fork, vendor  # noqa: E402
 
 import qelectron_core as ct  # noqa: E402
 import qelectron_sqlite.store  # noqa: E402, F401  # so that no child imports it
@@ -44,11 +40,12 @@ class Gate:
     """Where electrons of the first process stop: it is to be killed there."""
 
     reached: int | None = None  # the end of a pipe
+    where = "end"
 
     @classmethod
-    def stop(cls) -> None:
+    def stop(cls, where: str) -> None:
         """Say that it is reached, and wait for the end."""
-        if cls.reached is not None:
+        if cls.reached is not None and where == cls.where:
             os.write(cls.reached, b"!")
             threading.Event().wait()
 
@@ -82,13 +79,14 @@ def prepare(x: float) -> list[float]:
 def measure(angles: list[float]) -> float:
     """Run three circuits, and then three more."""
     log("measure")
+    Gate.stop("start")
     turn = circuit()
     total = sum(turn.map(angles))
     future = turn.run_later(angles[0] + 1)
     while not future.handles:
         threading.Event().wait(0.01)
     ct.history(limit=1)  # what has ended is in the store now
-    Gate.stop()
+    Gate.stop("end")
     return float(total + future.result())
 
 
@@ -156,13 +154,13 @@ def told(run: Callable[[], Any]) -> Any:
     return json.loads(answer)
 
 
-def killed_at_gate(run: Callable[[], Any]) -> str:
+def killed_at_gate(run: Callable[[], Any], where: str = "end") -> str:
     """Run something until an electron reaches the gate, and kill it there."""
     out, into = os.pipe()
     id_out, id_into = os.pipe()
 
     def child() -> None:
-        Gate.reached = into
+        Gate.reached, Gate.where = into, where
         os.write(id_into, run().encode())
         threading.Event().wait()
 
@@ -217,6 +215,20 @@ def after_a_crash(counts: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
+def after_two_crashes(counts: Callable[[], Any]) -> dict[str, Any]:
+    """Kill also the process that goes on, before its electron has called anything."""
+    before, _ = counts()
+    first = killed_at_gate(lambda: ct.dispatch(workflow)(0.7))
+    second = killed_at_gate(lambda: ct.redispatch(first)(), "start")
+    after = told(partial(redispatched, second))
+    submitted, _ = counts()
+    return {
+        "after": after,
+        "expected": expected(0.7),
+        "submitted": sorted((submitted - before).values()),
+    }
+
+
 def cancelled_by_another_process() -> dict[str, Any]:
     """Cancel a dispatch from elsewhere."""
     out, into = os.pipe()
@@ -264,6 +276,7 @@ def main() -> None:
 
         found = {
             "after a crash": after_a_crash(counts),
+            "after two crashes": after_two_crashes(counts),
             "cancelled": cancelled_by_another_process(),
             "unkept": what_cannot_be_kept(),
         }

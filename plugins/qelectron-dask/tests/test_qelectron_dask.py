@@ -95,7 +95,10 @@ def test_ctrl_c_ends_a_program_at_once_and_its_workers_with_it(tmp_path: Path) -
     workers = [int(word) for word in program.stdout.readline().split()]
     os.killpg(program.pid, signal.SIGINT)
     _, err = program.communicate(timeout=60)
-    assert err.rstrip().endswith("KeyboardInterrupt")
+    traceback, _, after = f"{err}\n".partition("\nKeyboardInterrupt\n")
+    assert traceback.startswith("Traceback")
+    # What runs on the workers by then may be told of besides, and nothing else.
+    assert after.strip() == "" or after.startswith("Circuits that had not ended")
     assert "distributed" not in err.replace("distributed/", "")
     assert len(workers) == 2
     assert_end(workers)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 import numpy as np
+import pennylane as qml
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qelectron_core as ct
 from qelectron_dask.workflow.fingerprints import fingerprints
+from qelectron_dask.workflow.functions import function_digest
 from qelectron_dask.workflow.states import ElectronRun, state_of
 
 
@@ -182,3 +186,100 @@ def test_the_state_of_a_dispatch_follows_from_its_electrons(states: list[Any]) -
     assert state_of(runs, alive=False) == (
         "lost" if expected == "running" else expected
     )
+
+
+# --- Which functions are the same -----------------------------------------------------
+
+
+def made(source: str, **given: Any) -> Any:
+    """Return the function `f` of a module of its own."""
+    module = {"__name__": "a_module", "functools": functools, **given}
+    exec(source, module)
+    return module["f"]
+
+
+class Model:
+    """Something that functions are bound to."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def scaled(self, x: int) -> int:
+        return self.factor * x
+
+    def __call__(self, x: int) -> int:
+        return self.factor * x
+
+
+def wrapped(function: Any) -> Any:
+    """Wrap a function of another module."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+_TRIED = "def f(a, b):\n try:\n  a()\n"
+_CLASS = "class C:\n def g(self, x): return x + {}\ndef f(x): return C().g(x)"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (functools.partial(max, 2), functools.partial(max, 3)),
+        (Model(2).scaled, Model(3).scaled),
+        (Model(2), Model(3)),
+        (made("def f(*a): return a"), made("def f(**a): return a")),
+        (
+            made(f"{_TRIED}  b()\n except ValueError:\n  return 1"),
+            made(f"{_TRIED} except ValueError:\n  return 1\n else:\n  b()"),
+        ),
+        (
+            made("@functools.lru_cache\ndef f(x): return x + 1"),
+            made("@functools.lru_cache\ndef f(x): return x + 2"),
+        ),
+        (
+            made("@wrapped\ndef f(x): return x + 1", wrapped=wrapped),
+            made("@wrapped\ndef f(x): return x + 2", wrapped=wrapped),
+        ),
+        (made(_CLASS.format(1)), made(_CLASS.format(2))),
+        (
+            made("def g(): return 1\nD = {'a': g}\ndef f(x): return D['a']()"),
+            made("def g(): return 2\nD = {'a': g}\ndef f(x): return D['a']()"),
+        ),
+        (
+            made("def f(x): return turn(x)", turn=functools.partial(max, 2)),
+            made("def f(x): return turn(x)", turn=functools.partial(max, 3)),
+        ),
+    ],
+)
+def test_functions_that_do_something_else_have_other_digests(
+    one: Any, other: Any
+) -> None:
+    assert function_digest(one) == function_digest(one)
+    assert function_digest(one) != function_digest(other)
+
+
+def test_shots_of_a_circuit_that_an_electron_calls_are_part_of_it() -> None:
+    @ct.qelectron(executors=ct.executor.FakeCloud())
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def circuit(x: float) -> Any:
+        qml.RX(x, wires=0)
+        return qml.expval(qml.Z(0))
+
+    def digest(turn: Any) -> str:
+        return function_digest(made("def f(x): return turn(x)", turn=turn))
+
+    assert digest(circuit) == digest(circuit)
+    assert digest(circuit) != digest(qml.set_shots(circuit, 100))
+
+
+def test_helpers_that_call_all_others_are_looked_into_once() -> None:
+    n = 40  # ways through them: 2 ** 38
+    calls = [" + ".join(f"g{j}(x)" for j in range(i + 1, n)) for i in range(n)]
+    source = "\n".join(
+        f"def g{i}(x): return {all_ or 'x'}" for i, all_ in enumerate(calls)
+    )
+    assert function_digest(made(f"{source}\ndef f(x): return g0(x)"))

@@ -49,6 +49,13 @@ def test_a_dispatch_whose_process_was_killed_is_lost_and_says_how_to_go_on(
     assert f"Go on with ct.redispatch('{before['id']}')()" in before["error"]
 
 
+def test_a_redispatch_of_a_redispatch_pays_for_no_circuit_again(told: Any) -> None:
+    crash = told["after two crashes"]
+    assert crash["after"]["status"] == "completed"
+    assert crash["after"]["value"][0]["value"] == pytest.approx(crash["expected"])
+    assert crash["submitted"] == [1, 1, 1, 1]
+
+
 def test_a_redispatch_goes_on_after_a_crash(told: Any) -> None:
     crash = told["after a crash"]
     after = crash["after"]
@@ -200,7 +207,7 @@ def twice(x: int) -> int:
 @pytest.fixture
 def dispatch_id() -> str:
     workflow = ct.lattice(lambda x: [twice(x), twice(twice(x))])
-    made = ct.dispatch(workflow)(4)
+    made: str = ct.dispatch(workflow)(4)
     assert ct.get_result(made, wait=True).result == [8, 16]
     return made
 

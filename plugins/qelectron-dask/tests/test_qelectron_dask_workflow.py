@@ -1,10 +1,12 @@
 """Workflows on threads: what a lattice builds, and what becomes of its electrons."""
 
 import math
+import os
 import random
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ import pennylane as qml
 import pytest
 
 import qelectron_core as ct
+from qelectron_dask.workflow.dispatches import live
 from qelectron_dask.workflow.events import ElectronEvent
 from qelectron_dask.workflow.result import DispatchError, DispatchResult
 
@@ -453,7 +456,7 @@ class Held:
             first = step(x, "first")
             return step(step(first, "held"), "last"), step(first, "beside")
 
-        self.workflow = workflow
+        self.workflow, self.step = workflow, step
 
 
 @pytest.fixture
@@ -723,3 +726,143 @@ def test_the_examples_that_users_were_given(capsys: pytest.CaptureFixture[str]) 
     later: Any = names["results"]
     assert len(later) == 6
     assert all(-1 <= float(one) <= 0 for one in later)
+
+
+# --- What was broken once -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_whatever_an_electron_raises_is_its_end(kind: type[BaseException]) -> None:
+    @ct.electron
+    def raises() -> None:
+        raise kind("now")
+
+    result = run(ct.lattice(lambda: (raises(), add(1))))
+    assert [one.state for one in result.electrons] == ["failed", "completed"]
+    assert result.error == f"{kind.__name__}: now"
+
+
+def test_sums_of_thousands_and_values_used_again_and_again() -> None:
+    assert value(ct.lattice(lambda: sum([add(k) for k in range(1500)]))) == sum(
+        range(1, 1501)
+    )
+
+    def doubled() -> Any:
+        x = add(0)
+        for _ in range(60):  # a tree of it has 2 ** 60 leaves
+            x = x + x
+        return add(x, 0)
+
+    assert value(ct.lattice(doubled)) == 2**60
+
+
+def test_slices_and_special_containers_of_placeholders() -> None:
+    def built() -> Any:
+        x = add(1)
+        lists = defaultdict(list)
+        lists["a"].append(x)
+        return (
+            add([1, 2, 3, 4], [])[x:],
+            same(OrderedDict(b=x)),
+            same(lists),
+            same(deque([x], 1)),
+        )
+
+    same = ct.electron(lambda x: x)
+    expected = [3, 4], OrderedDict(b=2), defaultdict(list, a=[2]), deque([2], 1)
+    assert value(ct.lattice(built)) == expected
+
+
+def test_a_container_in_which_placeholders_are_not_found_is_refused() -> None:
+    class Row(list[Any]):
+        """A list of the user's own."""
+
+    with pytest.raises(TypeError, match="is in a Row, in which it is not replaced"):
+        ct.dispatch(ct.lattice(lambda: add(Row([add(1)]), [])))()
+
+
+def test_no_text_is_made_of_what_is_not_there_yet() -> None:
+    with pytest.raises(TypeError, match="write it as text"):
+        ct.dispatch(ct.lattice(lambda: add("x" + str(add(1)), "")))()
+
+
+def test_what_is_there_only_once_is_no_result() -> None:
+    @ct.electron
+    async def later() -> int:
+        return 1
+
+    def lazy() -> Any:
+        return ct.electron(lambda: (x for x in "ab"))(), later()
+
+    result = run(ct.lattice(lazy))
+    assert [one.state for one in result.electrons] == ["failed", "failed"]
+    assert "it returned a generator, which is used up" in str(result.electrons[0].error)
+    assert "it returned a coroutine" in str(result.electrons[1].error)
+
+
+def test_a_placeholder_that_comes_in_by_a_default_is_no_result() -> None:
+    def built() -> Any:
+        x = add(1)
+        return ct.electron(lambda y=x: y)()
+
+    assert "came into an electron by a default" in str(run(ct.lattice(built)).error)
+
+
+def test_a_lattice_may_be_a_method() -> None:
+    class Model:
+        factor = 3
+
+        @ct.lattice
+        def scaled(self, x: int) -> Any:
+            return self.factor * add(x)
+
+    assert value(Model().scaled, 1) == 6
+    assert Model().scaled(1) == 6
+
+
+def test_what_is_shut_down_is_lost_and_not_failed(held: Held) -> None:
+    dispatch_id = ct.dispatch(held.workflow)(1)
+    assert held.reached.wait(WAIT_S)
+    ct.shutdown()
+    found = live.get(dispatch_id)
+    assert found is not None
+    for number in (1, 3):  # one that ran, and one whose turn comes too late
+        found.execution.failed(number, CancelledError())
+    result = ct.get_result(dispatch_id)
+    assert (result.status, result.failed) == ("lost", ())
+    held.gate.set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_forked_child_does_not_wait_for_what_its_parent_carries_out(
+    held: Held,
+) -> None:
+    dispatch_id = ct.dispatch(held.workflow)(1)
+    assert held.reached.wait(WAIT_S)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            own = value(ct.lattice(lambda: add(1))) == 2
+            code = 0 if own and dispatch_id not in running_here() else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    held.gate.set()
+    assert ct.get_result(dispatch_id, wait=True, timeout=WAIT_S).result == (4, 3)
+
+
+def running_here() -> list[str]:
+    """Return the dispatches that this process carries out."""
+    return [one.id for one in live.running()]
+
+
+def test_what_no_store_keeps_lives_as_long_as_the_process() -> None:
+    made = ct.electron(lambda: object())
+    dispatch_id = ct.dispatch(ct.lattice(lambda: made()))()
+    ct.get_result(dispatch_id, wait=True, timeout=WAIT_S)
+    one = ct.lattice(lambda: add(1))
+    for _ in range(40):
+        run(one)
+    assert type(ct.get_result(dispatch_id).result) is object

@@ -2,7 +2,9 @@
 
 import math
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pennylane as qml
 import pytest
 
 import qelectron_core as ct
+from qelectron_dask.connection import connect
 from qelectron_dask.executor import DaskExecutor
 from qelectron_dask.workflow.events import ElectronEvent
 from qelectron_dask.workflow.result import DispatchResult
@@ -201,7 +204,7 @@ def test_events_tell_when_an_electron_starts_on_a_worker() -> None:
         ]
         assert kinds[0] == "electron queued"
         assert kinds[-1] == "electron completed"
-        # What a worker tells of a start may come after the end, and then counts no more.
+        # What a worker tells of a start may come after the end: it counts no more.
         assert set(kinds[1:-1]) <= {"electron running"}
 
 
@@ -214,3 +217,48 @@ def test_a_cluster_that_cannot_be_reached_fails_the_electron_with_a_clear_error(
     result = run(ct.lattice(lambda: (far(1), here(1))))
     assert [one.state for one in result.electrons] == ["failed", "completed"]
     assert "127.0.0.1:9" in str(result.error)
+
+
+def test_a_scheduler_that_is_lost_fails_its_electrons_and_keeps_what_finished() -> None:
+    def started(x: int) -> int:
+        return x
+
+    def long(x: int) -> int:
+        import threading
+
+        threading.Event().wait(60)
+        return x
+
+    def scheduler() -> int:
+        import os
+
+        return os.getpid()
+
+    executor = DaskExecutor(Local(), workers=1, connect_s=20)
+    far = ct.electron(executor=executor)
+    quick, slow = far(started), far(long)
+    here = ct.electron(started)
+    workflow = ct.lattice(lambda: (slow(quick(1)), here(quick(2))))
+    seen: list[str] = []
+    waits = threading.Event()
+
+    def watch(event: Any) -> None:
+        seen.append(event.kind)
+        # All but the long one, which holds the only worker.
+        if seen.count("electron completed") == 3:
+            waits.set()
+
+    with executor, ct.observe(watch):
+        lease = connect(executor)
+        victim = lease.client.run_on_scheduler(scheduler)
+        dispatch_id = ct.dispatch(workflow)()
+        assert waits.wait(WAIT_S)
+        os.kill(victim, signal.SIGKILL)
+        result = ct.get_result(dispatch_id, wait=True, timeout=WAIT_S)
+        lease.release()
+        states = {one.name: one.state for one in result.electrons}
+        assert states == {"started": "completed", "long": "failed"}
+        assert "was lost while electrons ran" in str(result.error)
+        # What comes next connects anew.
+        assert run(ct.lattice(lambda: quick(3))).result == 3
+    ct.shutdown()

@@ -62,10 +62,12 @@ def dispatches(  # noqa: PLR0913  # an option each
     if as_json:
         _print_json(_to_json(result))
         return
+    from qelectron_dask.workflow.states import inert
     from qelectron_dask.workflow.tables import table
 
     _console().print(table(result))
-    click.echo(f"{result.status}" + (f": {result.error}" if result.error else ""))
+    error = "\n".join(map(inert, (result.error or "").splitlines()))
+    click.echo(f"{result.status}" + (f": {error}" if error else ""))
 
 
 def _list(limit: int, *, as_json: bool) -> None:
@@ -73,6 +75,7 @@ def _list(limit: int, *, as_json: bool) -> None:
     from rich.table import Table
 
     from qelectron_dask.workflow.dispatches import recent
+    from qelectron_dask.workflow.states import inert
 
     found = recent(limit)
     if as_json:
@@ -89,8 +92,8 @@ def _list(limit: int, *, as_json: bool) -> None:
         over = sum(run.has_ended for run in result.electrons)
         made.add_row(
             time.strftime("%m-%d %H:%M:%S", time.localtime(result.started_at)),
-            result.dispatch_id,
-            escape(result.lattice),
+            escape(inert(result.dispatch_id)),
+            escape(inert(result.lattice)),
             result.status,
             f"{over}/{len(result.electrons)}",
             _seconds(result),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -25,9 +25,9 @@ from qelectron_dask.workflow.result import DispatchResult, LatticeOutput
 from qelectron_dask.workflow.running import described
 from qelectron_dask.workflow.states import DispatchState, ElectronRun, state_of
 
-#: Dispatches that have ended and are kept in memory, with all they returned.
+#: Dispatches that have ended and are kept in memory, with all they returned, though
+#: the store has that as well.
 _MOST_KEPT: Final = 32
-_NOTHING: Final[Mapping[int, str]] = {}
 
 
 class Dispatch:
@@ -38,6 +38,7 @@ class Dispatch:
         graph: Its electrons.
         header: What is written down of it once.
         execution: What becomes of it.
+        is_kept: Whether the store has what it returned, if it has ended.
     """
 
     def __init__(
@@ -45,8 +46,6 @@ class Dispatch:
         graph: Graph,
         header: Header,
         runs: Iterable[ElectronRun] | None = None,
-        *,
-        resumes: Mapping[int, str] = _NOTHING,
     ) -> None:
         """Prepare a dispatch; nothing runs yet.
 
@@ -54,7 +53,6 @@ class Dispatch:
             graph: Its electrons.
             header: What is written down of it once.
             runs: What became of them in an earlier one that it goes on with.
-            resumes: See `Execution`.
         """
         self.id = f"dispatch-{secrets.token_hex(5)}"
         self.graph = graph
@@ -64,9 +62,10 @@ class Dispatch:
             graph,
             header.waiting() if runs is None else runs,
             on_change=self._changed,
-            resumes=resumes,
+            resumes=header.traces,
         )
         self.output: LatticeOutput | None = None
+        self.is_kept = True
         self.execution.on_end(self._ended)
 
     def begin(self) -> None:
@@ -103,10 +102,12 @@ class Dispatch:
     @property
     def status(self) -> DispatchState:
         """What became of it so far."""
-        status = self.execution.state
-        if status == "completed" and self.output is not None and self.output.error:
-            return "failed"
-        return status
+        status, output = self.execution.state, self.output
+        if status != "completed":
+            return status
+        if output is None:  # about to be put together
+            return "running"
+        return "completed" if output.error is None else "failed"
 
     def _changed(self, run: ElectronRun) -> None:
         self._record(run)
@@ -124,8 +125,12 @@ class Dispatch:
             self.output = LatticeOutput(captured(value))
         except Exception as error:  # indexing what has no such item, say
             self.output = LatticeOutput(error=described(error))
-        written = partial(records.write_output, self.output)
-        recorder.put(self.id, records.OUTPUT, written)
+        recorder.put(self.id, records.OUTPUT, self._written)
+
+    def _written(self) -> bytes:
+        output, body = records.write_output(self.output or LatticeOutput())
+        self.is_kept = output.unkept is None
+        return body
 
 
 def _own(run: ElectronRun) -> ElectronRun:
@@ -158,13 +163,15 @@ class Live:
     """The dispatches of this process: those under way, and some that have ended."""
 
     def __init__(self) -> None:
-        self._dispatches: OrderedDict[str, Dispatch] = OrderedDict()
+        self._dispatches: dict[str, Dispatch] = {}
 
     def add(self, dispatch: Dispatch) -> None:
         """Take a dispatch that begins."""
         self._dispatches[dispatch.id] = dispatch
         at_shutdown(self.stop)
-        ended = [one for one in self._dispatches.values() if one.execution.is_over]
+        # A list, because other threads dispatch meanwhile.
+        every = list(self._dispatches.values())
+        ended = [one for one in every if one.execution.is_over and one.is_kept]
         for old in ended[: max(0, len(ended) - _MOST_KEPT)]:
             self._dispatches.pop(old.id, None)
 
@@ -182,8 +189,14 @@ class Live:
             dispatch.execution.stop()
         recorder.flush()
 
+    def forget(self) -> None:
+        """Forget all: in a forked child, they are its parent's."""
+        self._dispatches = {}
+
 
 live: Final = Live()
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=live.forget)
 
 
 @attrs.frozen(eq=False)

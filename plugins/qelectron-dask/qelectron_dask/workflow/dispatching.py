@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import attrs
 
@@ -21,10 +22,14 @@ from qelectron_dask.workflow.dispatches import (
 from qelectron_dask.workflow.execution import Execution
 from qelectron_dask.workflow.graph import Graph, build
 from qelectron_dask.workflow.lattice import Lattice
+from qelectron_dask.workflow.recorder import recorder, shelf
 from qelectron_dask.workflow.requests import ask_to_cancel, watch
 from qelectron_dask.workflow.result import DispatchResult
 from qelectron_dask.workflow.states import ElectronRun
 from qelectron_dask.workflow.threads import start_thread
+
+#: Interrupted dispatches that one goes on with, at most.
+_MOST_TRACES: Final = 16
 
 
 def dispatch(lattice: Lattice) -> Callable[..., str]:
@@ -184,8 +189,14 @@ def _start(made: Dispatch) -> str:
     live.add(made)
     watch(live)
     # On a thread, because it may take a while to connect to a cluster.
-    start_thread(made.execution.start)
+    start_thread(partial(_start_recorded, made))
     return made.id
+
+
+def _start_recorded(made: Dispatch) -> None:
+    # First, so that nothing is submitted that nobody could go on with after a crash.
+    recorder.flush(wait=shelf.durable)
+    made.execution.start()
 
 
 # --- Going on with an earlier dispatch ------------------------------------------------
@@ -201,7 +212,7 @@ def _continued(
     electrons = earlier.runs
     before = dict(zip(earlier.header.fingerprints, electrons, strict=True))
     runs: dict[int, ElectronRun] = {}
-    resumes: dict[int, str] = {}
+    resumes: dict[int, tuple[str, ...]] = {}
     waiting_runs = header.waiting()
     for node in graph.in_order():
         number = node.number
@@ -214,22 +225,30 @@ def _continued(
             )
             continue
         runs[number] = fresh
-        if same is not None and same.state in ("running", "cancelled"):
-            resumes[number] = _trace(earlier.id, same)
+        if same is not None and same.state not in ("failed", "skipped"):
+            resumes[number] = _traces(earlier, same, isinstance(node.step, Lattice))
     ordered = [runs[number] for number in range(len(graph))]
-    return Dispatch(graph, header, ordered, resumes=resumes)
+    numbers = range(len(graph))
+    header = attrs.evolve(header, resumes=tuple(resumes.get(n, ()) for n in numbers))
+    return Dispatch(graph, header, ordered)
 
 
 def _is_reusable(run: ElectronRun) -> bool:
     return run.state == "completed" and run.unkept is None
 
 
-def _trace(dispatch_id: str, run: ElectronRun) -> str:
-    """Return what leads to the calls that an interrupted electron has made."""
-    if run.dispatch_id is not None:
-        return run.dispatch_id
+def _traces(
+    earlier: Dispatch | Recorded, run: ElectronRun, is_lattice: bool
+) -> tuple[str, ...]:
+    """Return what leads to what was begun of an electron, the latest first.
+
+    Also where nothing tells that it had started: that may not be written yet.
+    """
+    before = earlier.header.traces(run.number)
+    if is_lattice:
+        return before if run.dispatch_id is None else (run.dispatch_id, *before)
     again = f"-{run.attempt}" if run.attempt > 1 else ""
-    return f"{dispatch_id}-{run.number}{again}"
+    return (f"{earlier.id}-{run.number}{again}", *before)[:_MOST_TRACES]
 
 
 def _arguments_of(earlier: Dispatch | Recorded) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import networkx as nx
 
-from qelectron_dask.workflow.states import ElectronRun, ElectronState
+from qelectron_dask.workflow.states import ElectronRun, ElectronState, inert
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ def draw(result: DispatchResult, path: Any = None) -> Figure:
     axes.invert_yaxis()
     axes.margins(0.1)
     axes.set_axis_off()
-    axes.set_title(f"{result.lattice} · {result.status}", fontsize=10)
+    axes.set_title(_plain(f"{result.lattice} · {result.status}"), fontsize=10)
     figure.set_layout_engine("constrained")
     if path is not None:
         figure.savefig(path)
@@ -109,8 +109,7 @@ def _draw_electrons(axes: Any, electrons: tuple[ElectronRun, ...], places: Any) 
         box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "#333333"}
         axes.text(
             *places[run.number],
-            # Names are the user's: no mathematics is to be read out of a "$".
-            text.replace("$", r"\$"),
+            _plain(text),
             ha="center",
             va="center",
             fontsize=8,
@@ -118,6 +117,11 @@ def _draw_electrons(axes: Any, electrons: tuple[ElectronRun, ...], places: Any) 
             zorder=2,
         )
     axes.scatter(*zip(*places.values(), strict=True), s=0) if places else None
+
+
+def _plain(text: str) -> str:
+    """Return a text out of which matplotlib reads no mathematics."""
+    return inert(text).replace("$", r"\$")
 
 
 def _draw_legend(axes: Any, result: DispatchResult) -> None:

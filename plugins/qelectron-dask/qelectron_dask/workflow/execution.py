@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import attrs
 
 from qelectron_dask.workflow.graph import Graph, Node
+from qelectron_dask.workflow.lattice import Lattice
 from qelectron_dask.workflow.places import Job, Place, Places
 from qelectron_dask.workflow.running import Ran, Work, described
 from qelectron_dask.workflow.states import DispatchState, ElectronRun, state_of
-
-_NOTHING: Final[Mapping[int, str]] = {}
 
 
 class Execution:
@@ -33,7 +32,7 @@ class Execution:
         runs: Iterable[ElectronRun],
         *,
         on_change: Callable[[ElectronRun], None],
-        resumes: Mapping[int, str] = _NOTHING,
+        resumes: Callable[[int], tuple[str, ...]],
     ) -> None:
         """Take electrons, some of which may have ended already.
 
@@ -42,8 +41,8 @@ class Execution:
             graph: Its electrons.
             runs: What became of each of them so far.
             on_change: Told of every change of an electron, one after the other.
-            resumes: Per electron in which an earlier dispatch was interrupted, what
-                leads to the calls that it made there.
+            resumes: Returns, for the number of an electron, what leads to what earlier
+                dispatches that were interrupted began of it, the latest first.
         """
         self.id = id
         self.graph = graph
@@ -56,7 +55,8 @@ class Execution:
         self._unbegun = [len(node.parents - ended) for node in graph]
         self._missing = list(self._unbegun)
         self._places = Places(self)
-        self._cancelled = self._stopped = self._over = self._telling = False
+        self._cancelled = self._stopped = self._telling = False
+        self._over = self._is_done = False
         self._news: deque[ElectronRun] = deque()
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.RLock()
@@ -79,7 +79,7 @@ class Execution:
     @property
     def is_over(self) -> bool:
         """Whether all electrons have ended, and everybody was told."""
-        return self._over
+        return self._is_done
 
     def outputs(self) -> dict[int, Any]:
         """Return what electrons returned, by their numbers."""
@@ -89,7 +89,7 @@ class Execution:
         """Wait until it is over, or stopped; tell whether it is."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: self._over or self._stopped, timeout_s
+                lambda: self._is_done or self._stopped, timeout_s
             )
 
     def on_end(self, callback: Callable[[], None]) -> None:
@@ -181,6 +181,8 @@ class Execution:
 
     def _end(self, number: int, **changes: Any) -> None:
         with self._lock:
+            if self._stopped and changes["state"] == "failed":
+                return  # because all was shut down: a redispatch goes on with it
             ended = self._change(number, **changes)
             if ended and changes["state"] == "failed":
                 self._skip(number)
@@ -234,6 +236,7 @@ class Execution:
         for callback in callbacks:
             callback()
         with self._changed:
+            self._is_done = True
             self._changed.notify_all()
 
     # --- Starting electrons -----------------------------------------------------------
@@ -280,6 +283,11 @@ class Execution:
                 self._unbegun[child] -= 1
         return Job(self._work(node), node, outputs)
 
+    def _resumes_of(self, node: Node) -> Any:
+        """Return names of calls; of a lattice, the dispatch that it goes on with."""
+        traces = self._resumes(node.number)
+        return next(iter(traces), None) if isinstance(node.step, Lattice) else traces
+
     def _work(self, node: Node) -> Work:
         return Work(
             number=node.number,
@@ -287,5 +295,5 @@ class Execution:
             function=node.step.function,
             scope=f"{self.id}-{node.number}",
             retries=node.step.options.retries,
-            resumes=self._resumes.get(node.number),
+            resumes=self._resumes_of(node),
         )

@@ -13,7 +13,6 @@ import attrs
 from qelectron_dask.workflow.placeholders import (
     Output,
     Placeholder,
-    Term,
     captured,
     nodes_in,
     resolved,
@@ -49,7 +48,8 @@ class Node:
     @property
     def name(self) -> str:
         """Name of the function."""
-        return self.step.name
+        name: str = self.step.name
+        return name
 
     @property
     def parents(self) -> frozenset[int]:
@@ -90,19 +90,19 @@ class Graph:
     ) -> Placeholder:
         """Add a call of an electron; return what stands for its result."""
         number = len(self.nodes)
-        needs = frozenset(nodes_in((args, kwargs)))
+        needs = nodes_in((args, kwargs))
         node = Node(number, step, captured(args), captured(kwargs), needs)
         self.nodes.append(node)
         return Placeholder(Output(number, step.name, step.length))
 
-    def let_wait(self, term: Term, others: Iterable[int]) -> None:
-        """Let the electron of a result wait for others.
+    def let_wait(self, numbers: Iterable[int], others: Iterable[int]) -> None:
+        """Let electrons wait for others.
 
         Raises:
             ValueError: If they wait for it.
         """
         others = frozenset(others)
-        for number in set(term.nodes()):
+        for number in numbers:
             node = self.nodes[number]
             if any(number in self.ancestors(other) for other in others):
                 message = (

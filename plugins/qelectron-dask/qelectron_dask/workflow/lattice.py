@@ -46,6 +46,12 @@ class Lattice:
         check_arguments(self._signature, self.name, args, kwargs)
         return graph.add(self, args, kwargs)
 
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return it bound to an instance, as functions of a class are."""
+        if instance is None:
+            return self
+        return Lattice(self.function.__get__(instance, owner), self.options)
+
     def build(self, *args: Any, **kwargs: Any) -> Graph:
         """Return the graph of a call, without running anything.
 

@@ -19,6 +19,7 @@ from distributed import Client, Future, futures_of, get_worker
 
 from qelectron_core import Scope, at_shutdown
 from qelectron_dask.connection import Lease, connect
+from qelectron_dask.explaining import explained
 from qelectron_dask.sending import far
 from qelectron_dask.versions import own_versions, require_same
 from qelectron_dask.workflow.placeholders import Placeholder, reduced
@@ -84,23 +85,31 @@ class Cluster:
     def __init__(
         self, executor: DaskExecutor, dispatch_id: str, on_start: Callable[..., None]
     ) -> None:
-        """Connect to it.
+        """Describe it; it is connected to when something is sent.
 
         Args:
             executor: Says which.
             dispatch_id: The dispatch.
             on_start: Called with number, attempt, time and worker when an electron
                 starts.
-
-        Raises:
-            ExecutorError: If it cannot be reached.
         """
-        self._client: Client = _leases.of(executor).client
+        self._executor = executor
         self._topic = f"{_TOPIC}-{dispatch_id}"
+        self._on_start = on_start
         self._header = json.dumps([own_versions(), self._topic]).encode()
         self._task = delayed(_run_there, pure=False)
         self._functions: dict[int, bytes] = {}
-        self._client.subscribe_topic(self._topic, lambda event: on_start(*event[1]))
+        self._lease: Lease | None = None
+
+    def _connected(self) -> Lease:
+        if self._lease is None:
+            self._lease = _leases.of(self._executor)
+            self._lease.client.subscribe_topic(self._topic, self._hear)
+        return self._lease
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        _, told = event
+        self._on_start(*told)
 
     def prepare(
         self,
@@ -138,31 +147,37 @@ class Cluster:
         return made
 
     def send(self, tasks: Sequence[Delayed]) -> list[Future[Ran]]:
-        """Send tasks to the cluster, in one message; return their futures."""
-        sent = self._client.persist(list(tasks), optimize_graph=False)
+        """Send tasks to the cluster, in one message; return their futures.
+
+        Raises:
+            ExecutorError: If the cluster cannot be reached.
+        """
+        client: Client = self._connected().client
+        sent = client.persist(list(tasks), optimize_graph=False)
         return [futures_of(one)[0] for one in sent]
 
     def outcomes(self, futures: Sequence[Future[Ran]]) -> list[Ran | Exception]:
         """Return how electrons ended that have; all are asked for in one message."""
         done = [one for one in futures if one.status == "finished"]
         try:
-            found = dict(zip(done, self._client.gather(done), strict=True))
+            client = self._connected().client
+            found = dict(zip(done, client.gather(done), strict=True))
         except Exception:  # a worker died meanwhile, say: each by itself, then
             found = {}
-        return [found.get(one) or _outcome(one) for one in futures]
+        return [found.get(one) or self._outcome(one) for one in futures]
+
+    def _outcome(self, future: Future[Ran]) -> Ran | Exception:
+        try:
+            return future.result()
+        except ElectronFailedError as error:
+            return error.ran
+        except Exception as error:
+            return explained(error, "electrons", self._connected())
 
     def close(self) -> None:
         """Hear no more of electrons that start."""
-        self._client.unsubscribe_topic(self._topic)
-
-
-def _outcome(future: Future[Ran]) -> Ran | Exception:
-    try:
-        return future.result()
-    except ElectronFailedError as error:
-        return error.ran
-    except Exception as error:
-        return error
+        if self._lease is not None:
+            self._lease.client.unsubscribe_topic(self._topic)
 
 
 class _Pickler(cloudpickle.Pickler):

@@ -188,11 +188,7 @@ class OnDask:
     """The workers of a Dask cluster."""
 
     def __init__(self, report: Execution, executor: DaskExecutor) -> None:
-        """Connect to it.
-
-        Raises:
-            ExecutorError: If it cannot be reached.
-        """
+        """Describe it; it is connected to when an electron is sent."""
         from qelectron_dask.workflow.on_dask import Cluster
 
         self.shown = repr(executor)
@@ -219,26 +215,30 @@ class OnDask:
         return True
 
     def flush(self) -> None:
-        """Send electrons to the cluster."""
+        """Send electrons to the cluster; on a thread, because it may have to start."""
+        self._threads.start(self._send)
+
+    def _send(self) -> None:
         with self._lock:
             tasks, self._tasks = self._tasks, {}
-            if not tasks:
-                return
-            try:
-                sent = self._cluster.send([*tasks.values()])
-            except Exception as error:  # a lost cluster, say
-                lost: Exception | None = error
-            else:
-                lost = None
-                self._futures |= zip(tasks, sent, strict=True)
-        for number in tasks:
-            if lost is not None:
-                self._report.failed(number, lost)
-            else:
-                self._futures[number].add_done_callback(partial(self._arrived, number))
+        if not tasks or not self._report.is_wanted:
+            return
+        try:
+            sent = self._cluster.send([*tasks.values()])
+        except Exception as error:  # a cluster that cannot be reached, say
+            for number in tasks:
+                self._report.failed(number, error)
+            return
+        with self._lock:
+            self._futures |= zip(tasks, sent, strict=True)
+        for number, future in zip(tasks, sent, strict=True):
+            future.add_done_callback(partial(self._arrived, number))
 
     def coming(self, number: int) -> Any:
-        """Return what stands for an electron, by which others get its result there."""
+        """Return what stands for an electron, by which others get its result there.
+
+        While it is being sent there is nothing: they then start when it has ended.
+        """
         with self._lock:
             return self._futures.get(number) or self._tasks.get(number)
 
@@ -292,11 +292,7 @@ class Places:
         self._lock = threading.Lock()
 
     def of(self, node: Node) -> Place:
-        """Return where an electron runs.
-
-        Raises:
-            ExecutorError: If its cluster cannot be reached.
-        """
+        """Return where an electron runs."""
         key = self._key(node)
         with self._lock:
             place = self._made.get(key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +17,7 @@ from qelectron_dask.workflow.threads import start_thread
 GATHER_S: Final = 0.05
 
 shelf: Final = Shelf(records.KIND)
+_log: Final = logging.getLogger("qelectron")
 
 
 class Recorder:
@@ -25,6 +28,10 @@ class Recorder:
 
     def __init__(self) -> None:
         """Start with nothing to write."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: in a forked child, what is to be written is its parent's."""
         self._latest: dict[tuple[str, str], Callable[[], bytes]] = {}
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -46,13 +53,20 @@ class Recorder:
             self._is_running = True
         start_thread(self._write_on)
 
-    def flush(self) -> None:
-        """Write what there is."""
+    def flush(self, *, wait: bool = False) -> None:
+        """Write what there is; what cannot be written is logged.
+
+        Args:
+            wait: Whether to return only when it is as lasting as the store is.
+        """
         with self._writing:
             with self._lock:
                 latest, self._latest = self._latest, {}
-            if latest:
-                shelf.put_all((*place, body()) for place, body in latest.items())
+            documents = [(*place, _made(body)) for place, body in latest.items()]
+            try:
+                shelf.put_all((one for one in documents if one[-1]), wait=wait)
+            except Exception:  # the dispatches go on
+                _log.exception("what became of dispatches could not be written down")
 
     def _write_on(self) -> None:
         while True:
@@ -64,4 +78,15 @@ class Recorder:
                     return
 
 
+def _made(body: Callable[[], bytes]) -> bytes:
+    """Return a body; nothing if it cannot be made, so that the others are written."""
+    try:
+        return body()
+    except Exception:
+        _log.exception("what became of a dispatch could not be written down")
+        return b""
+
+
 recorder: Final = Recorder()
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=recorder.forget)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import Any, Final, get_args
 
 import attrs
@@ -17,6 +18,7 @@ import attrs
 from qelectron_core import Document, FormatError
 from qelectron_core.formats import dump_value, load_value
 from qelectron_dask.workflow.result import LatticeOutput
+from qelectron_dask.workflow.running import described
 from qelectron_dask.workflow.states import CallSummary, ElectronRun, ElectronState
 
 #: What the documents are kept as.
@@ -24,6 +26,9 @@ KIND: Final = "qelectron-dask.dispatch"
 _VERSION: Final = 1
 #: Size above which what an electron returned is not kept.
 MOST_VALUE_BYTES: Final = 64 * 1024**2
+
+#: The year 9999, in seconds since the epoch: what can be shown as a date.
+_LATEST: Final = 253_402_300_800.0
 
 ARGUMENTS: Final = "arguments"
 OUTPUT: Final = "output"
@@ -45,6 +50,8 @@ class Header:
         parents: Per electron, those that it waits for.
         fingerprints: Per electron, what an equal one has as well.
         redispatched: Id of the dispatch that it goes on with, or `None`.
+        resumes: Per electron, what leads to what earlier dispatches began of it, the
+            latest first.
     """
 
     lattice: str
@@ -55,6 +62,11 @@ class Header:
     parents: tuple[tuple[int, ...], ...]
     fingerprints: tuple[str, ...]
     redispatched: str | None = None
+    resumes: tuple[tuple[str, ...], ...] = ()
+
+    def traces(self, number: int) -> tuple[str, ...]:
+        """Return what leads to what earlier dispatches began of an electron."""
+        return self.resumes[number] if self.resumes else ()
 
     def waiting(self) -> list[ElectronRun]:
         """Return its electrons, as before the first one starts."""
@@ -98,13 +110,18 @@ def read_header(document: Document) -> Header:
 def _makes_sense(header: Header) -> bool:
     """Tell whether a header is what one that was written could be."""
     at: Any = header.at
+    before: Any = header.redispatched
     texts: Any = (header.lattice, header.path, header.process, *header.fingerprints)
     try:
         count = len(header.names)
         return (
             all(isinstance(text, str) for text in (*texts, *header.names))
             and isinstance(at, float)
+            and 0 <= at < _LATEST
+            and isinstance(before, (str, type(None)))
             and len(header.parents) == len(header.fingerprints) == count
+            and len(header.resumes) in (0, count)
+            and all(isinstance(name, str) for row in header.resumes for name in row)
             and all(_is_number(p, count) for row in header.parents for p in row)
             and _has_no_circle(header.parents)
         )
@@ -163,9 +180,32 @@ def read_electron(document: Document) -> ElectronRun:
         raise
     except Exception as error:
         raise _damaged(document, error) from error
-    if type(run.number) is not int or run.state not in get_args(ElectronState):
+    if not _could_be(run):
         raise _damaged(document, "it makes no sense")
     return run
+
+
+def _could_be(run: ElectronRun) -> bool:
+    """Tell whether what is known of an electron is what could have been written."""
+    maybe = (run.error, run.traceback, run.dispatch_id, run.unkept)
+    reused: Any = run.reused
+    texts: tuple[Any, ...] = (
+        run.name,
+        run.executor,
+        run.worker,
+        *(text or "" for text in maybe),
+    )
+    counts = [(one.circuits, one.shots, one.failed, one.cached) for one in run.calls]
+    numbers = (run.number, run.attempt, *chain.from_iterable(counts))
+    times = (run.started_at, run.finished_at, *(one.cost_usd for one in run.calls))
+    names = chain.from_iterable((one.id, *one.executors) for one in run.calls)
+    return (
+        all(isinstance(text, str) for text in (*texts, *names))
+        and all(type(number) is int for number in numbers)
+        and all(time is None or isinstance(time, (int, float)) for time in times)
+        and isinstance(reused, bool)
+        and run.state in get_args(ElectronState)
+    )
 
 
 def read_electrons(
@@ -187,13 +227,14 @@ def read_electrons(
     return tuple(runs)
 
 
-def write_output(output: LatticeOutput) -> bytes:
-    """Return what a lattice returned as bytes."""
+def write_output(output: LatticeOutput) -> tuple[LatticeOutput, bytes]:
+    """Return what a lattice returned, and whether it can be kept; and it as bytes."""
     value = b""
     if output.error is None:
         value, unkept = write_value(output.value)
         output = attrs.evolve(output, unkept=unkept)
-    return _json({"error": output.error, "unkept": output.unkept}) + _SPLIT + value
+    told = {"error": output.error, "unkept": output.unkept}
+    return output, _json(told) + _SPLIT + value
 
 
 def read_output(document: Document) -> LatticeOutput:
@@ -208,6 +249,8 @@ def read_output(document: Document) -> LatticeOutput:
         error, unkept = told["error"], told["unkept"]
     except Exception as failure:
         raise _damaged(document, failure) from failure
+    if not all(text is None or isinstance(text, str) for text in (error, unkept)):
+        raise _damaged(document, "it makes no sense")
     return LatticeOutput(load_value(value) if value else None, error, unkept)
 
 
@@ -217,6 +260,8 @@ def write_value(value: Any) -> tuple[bytes, str | None]:
         data = dump_value(value)
     except FormatError as error:
         return b"", str(error)
+    except Exception as error:  # of a class of the user's own, say
+        return b"", f"it cannot be written down: {described(error)}"
     if len(data) > MOST_VALUE_BYTES:
         return b"", f"it takes {len(data):,} bytes; {MOST_VALUE_BYTES:,} are kept."
     return data, None

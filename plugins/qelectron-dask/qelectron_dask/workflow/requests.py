@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,10 @@ class _Watcher:
     """Looks for requests as long as this process has dispatches under way."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: in a forked child, nobody looks."""
         self._is_looking = False
         self._lock = threading.Lock()
         self._pause = threading.Event()
@@ -54,6 +59,8 @@ class _Watcher:
 
 
 _watcher: Final = _Watcher()
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_watcher.forget)
 
 
 def watch(live: Live) -> None:

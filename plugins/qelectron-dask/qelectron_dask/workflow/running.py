@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import types
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from qelectron_core import Execution, Scope, scope
-from qelectron_dask.workflow.placeholders import Outputs, captured, resolved
+from qelectron_dask.workflow.placeholders import Outputs, captured, resolved, settled
 from qelectron_dask.workflow.states import CallSummary
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 #: The longest message of an error that is kept.
 _MOST_ERROR: Final = 10_000
+#: What gives its items only once.
+_USED_UP: Final = (
+    types.GeneratorType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
+    map,
+    filter,
+    zip,
+)
 
 
 @attrs.frozen(eq=False)
@@ -31,8 +41,8 @@ class Work:
         function: The function; `None` where it travels apart.
         scope: What its calls of QElectrons are named after.
         retries: How many times it is run again if it fails.
-        resumes: Name of the calls of an earlier dispatch that was interrupted in this
-            electron, or `None`.
+        resumes: Names of the calls of earlier dispatches that were interrupted in this
+            electron, the latest first; of a lattice, the id of its own dispatch there.
     """
 
     number: int
@@ -40,7 +50,7 @@ class Work:
     function: Any
     scope: str
     retries: int = 0
-    resumes: str | None = None
+    resumes: Any = None
 
 
 @attrs.frozen(eq=False)
@@ -135,13 +145,31 @@ def _attempt(
     try:
         # Copies, so that no electron changes what another one gets.
         args, kwargs = captured(resolved((args, kwargs), outputs))
-        return _Value(captured(work.function(*args, **kwargs)))
-    except (Exception, SystemExit) as error:
+        return _Value(settled(_kept(work.function(*args, **kwargs))))
+    except BaseException as error:  # whatever it is, somebody waits for an end
         return _Failed(
             error=described(error),
             traceback=_traceback(error),
             cancelled=isinstance(error, CancelledError),
         )
+
+
+def _kept(value: Any) -> Any:
+    """Return what an electron returned, unless it is there only once.
+
+    Raises:
+        TypeError: If it is: of two that take it, one would find nothing.
+    """
+    if isinstance(value, types.CoroutineType):
+        value.close()  # else Python warns, on another line, that nobody awaits it
+    if isinstance(value, _USED_UP):
+        message = (
+            f"it returned a {type(value).__name__}, which is used up by the first that "
+            "takes it. Expected a value: return list(…) of it; an `async def` is run "
+            "with asyncio.run(…) in an electron."
+        )
+        raise TypeError(message)
+    return value
 
 
 def described(error: BaseException) -> str:
@@ -175,8 +203,8 @@ def _summary(call_id: str, executions: Iterable[Execution | None]) -> CallSummar
         id=call_id,
         circuits=len(list(executions)),
         executors=tuple(dict.fromkeys(repr(one.executor) for one in known)),
-        shots=sum(one.shots or 0 for one in known),
-        cost_usd=sum(costs) if costs else None,
+        shots=int(sum(one.shots or 0 for one in known)),
+        cost_usd=float(sum(costs)) if costs else None,
         failed=sum(one.error is not None for one in known),
         cached=sum(one.cached for one in known),
     )

@@ -107,3 +107,8 @@ def state_of(runs: Iterable[ElectronRun], *, alive: bool = True) -> DispatchStat
     if "failed" in states:
         return "failed"
     return "cancelled" if states & {"cancelled", "skipped"} else "completed"
+
+
+def inert(text: str) -> str:
+    """Return a text without what a terminal obeys instead of showing it."""
+    return "".join(one if one.isprintable() else "�" for one in text)

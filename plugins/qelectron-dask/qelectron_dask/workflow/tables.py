@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from qelectron_dask.workflow.drawing import COLOURS
-from qelectron_dask.workflow.states import ElectronRun
+from qelectron_dask.workflow.states import ElectronRun, inert
 
 if TYPE_CHECKING:
     from qelectron_dask.workflow.result import DispatchResult
@@ -19,7 +19,8 @@ _COLUMNS = ("", "electron", "state", "where", "seconds", "attempt", "circuits", 
 
 def table(result: DispatchResult) -> Table:
     """Return the electrons of a dispatch as a table for a terminal."""
-    made = Table(*_COLUMNS, title=f"{result.dispatch_id}  {result.lattice}", box=None)
+    title = escape(f"{inert(result.dispatch_id)}  {inert(result.lattice)}")
+    made = Table(*_COLUMNS, title=title, box=None)
     for run in result.electrons:
         made.add_row(*map(escape, cells(run)))
     return made
@@ -39,7 +40,7 @@ def html(result: DispatchResult) -> str:
 def cells(run: ElectronRun) -> tuple[str, ...]:
     """Return what is to be read of one electron, as texts."""
     circuits = sum(call.circuits for call in run.calls)
-    return (
+    texts = (
         str(run.number),
         run.name,
         f"{COLOURS[run.state][1]} {run.state}" + (" (reused)" if run.reused else ""),
@@ -49,3 +50,4 @@ def cells(run: ElectronRun) -> tuple[str, ...]:
         str(circuits or ""),
         (run.error or "").partition("\n")[0],
     )
+    return tuple(map(inert, texts))

@@ -9,6 +9,7 @@ from typing import Final
 
 from qelectron_dask.workflow.dispatches import Dispatch, Recorded, known
 from qelectron_dask.workflow.result import DispatchResult
+from qelectron_dask.workflow.states import inert
 
 #: Seconds between two looks at a dispatch of another process.
 _LOOK_S: Final = 0.2
@@ -68,6 +69,7 @@ def _refuse_late(found: Dispatch | Recorded, end: float | None) -> None:
 def _bar(result: DispatchResult) -> Iterator[Callable[[DispatchResult], None]]:
     """Show a bar of electrons that have ended, and how many are in which state."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
@@ -78,7 +80,8 @@ def _bar(result: DispatchResult) -> Iterator[Callable[[DispatchResult], None]]:
     )
     # Not where results are printed, which may go to a file.
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(result.lattice, total=len(result.electrons), states="")
+        name = escape(inert(result.lattice))
+        task = bar.add_task(name, total=len(result.electrons), states="")
 
         def show(now: DispatchResult) -> None:
             over = sum(run.has_ended for run in now.electrons)
