@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
 
+from qelectron_core.config import Configurable, unconfigured
 from qelectron_core.errors import ConfigError, ExecutorError, check_options
 
 if TYPE_CHECKING:
@@ -314,12 +315,13 @@ def _shown(field: attrs.Attribute[Any], value: Any) -> str:
 def _is_default(instance: Value, field: attrs.Attribute[Any]) -> bool:
     default: Any = field.default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class
-        default = default.factory(*([instance] if default.takes_self else []))
+        with unconfigured():
+            default = default.factory(*([instance] if default.takes_self else []))
     return bool(getattr(instance, field.name) == default)
 
 
 @attrs.frozen
-class Executor(Value):
+class Executor(Value, metaclass=Configurable):
     """Describes one backend and how to reach it: the base of every executor.
 
     An executor is a value: frozen, hashable, equal by content, picklable. Derive

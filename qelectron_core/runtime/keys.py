@@ -11,8 +11,8 @@ import attrs
 
 from qelectron_core.errors import FormatError
 from qelectron_core.formats import circuit_digest, executor_digest, pool_of
-from qelectron_core.runtime.saying import say_once
 from qelectron_core.runtime.task import describe
+from qelectron_core.saying import say_once
 from qelectron_core.store import Key
 
 if TYPE_CHECKING:
