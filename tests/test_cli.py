@@ -162,7 +162,14 @@ def test_table_names_what_each_plugin_offers() -> None:
     core = ["core", "qelectron-core", ct.__version__, "executors:", "FakeCloud"]
     assert core in lines
     assert ["stores:", "memory"] in lines
-    assert ["commands:", "check,", "config,", "demo,", "new-plugin,", "plugins"] in lines
+    assert [
+        "commands:",
+        "check,",
+        "config,",
+        "demo,",
+        "new-plugin,",
+        "plugins",
+    ] in lines
     assert "\x1b" not in result.stdout  # no colours in a pipe
 
 

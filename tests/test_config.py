@@ -1,4 +1,4 @@
-"""Config: files, environment and arguments, the later winning, and what executors take."""
+"""Config: files, environment, arguments, the later winning; what executors take."""
 
 from __future__ import annotations
 
@@ -31,13 +31,17 @@ def _check_colour(_: Any, __: Any, value: Any) -> None:
         raise ct.ConfigError(f"colour={value!r} is unknown. Expected 'red', 'green'.")
 
 
+def _to_tuple(value: Any) -> tuple[int, ...]:
+    return tuple(value)
+
+
 @attrs.frozen
 class Painter(ct.Executor):
     """An executor with options of each kind; computes nothing."""
 
     colour: str = attrs.field(default="red", validator=_check_colour)
     width: float = 1.0
-    shades: tuple[int, ...] = attrs.field(default=(), converter=tuple, kw_only=True)
+    shades: tuple[int, ...] = attrs.field(default=(), converter=_to_tuple, kw_only=True)
     token: str | None = attrs.field(default=None, repr=False, kw_only=True)
 
 
@@ -83,11 +87,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     layers.forget()
 
 
+DISTRIBUTION: Final = types.SimpleNamespace(name="painting", version="1")
+
+
 @attrs.frozen
 class _EntryPoint:
     name: str
     plugin: Any
-    dist: Any = types.SimpleNamespace(name="painting", version="1")
+    dist: Any = DISTRIBUTION
 
     def load(self) -> Any:
         return self.plugin
@@ -119,7 +126,9 @@ def project(text: str, name: str = files.PROJECT, *, agreed: bool = True) -> Pat
 
 def test_without_any_file_all_is_at_its_default() -> None:
     config = layers.current()
-    assert {n: config.setting(n).value for n in ("cache", "disable", "store", "trace")} == {
+    assert {
+        n: config.setting(n).value for n in ("cache", "disable", "store", "trace")
+    } == {
         "cache": False,
         "disable": [],
         "store": None,
@@ -174,7 +183,7 @@ def test_the_nearest_file_of_a_project_counts() -> None:
     nearer.write_text("[tool.qelectron]\ncache = 'refresh'\n")
     layers.forget()
     assert layers.setting("cache") is False  # the nearest one, not agreed to
-    editing.trust.trust(attrs.evolve(_required(files.project_file())))
+    trust.trust(_required(files.project_file()))
     layers.forget()
     assert layers.setting("cache") == "refresh"
 
@@ -220,7 +229,8 @@ def test_copies_are_what_they_were() -> None:
     plain = [Painter(), Painter("green"), Framed(), Framed(Painter("green"), shots=3)]
     texts = [dump_executor(executor) for executor in plain]
     pickles = [pickle.dumps(executor) for executor in plain]
-    user("[executor.Painter]\ncolour = 'green'\nwidth = 9\n[executor.Framed]\nshots = 5\n")
+    text = "[executor.Painter]\ncolour = 'green'\nwidth = 9\n"
+    user(f"{text}[executor.Framed]\nshots = 5\n")
     assert Framed() == Framed(Painter("green", 9.0), shots=5)
     assert [attrs.evolve(executor) for executor in plain] == plain
     assert [copy.deepcopy(executor) for executor in plain] == plain
@@ -262,7 +272,7 @@ def test_an_executor_may_be_an_abstract_class_too() -> None:
 
 def test_misspelt_options_are_refused_as_ever() -> None:
     user("[executor.Painter]\nwidth = 9\n")
-    with pytest.raises(TypeError, match="no option 'widht'. Did you mean 'width'"):
+    with pytest.raises(TypeError, match=r"^Painter has no option 'widht'.*width\.$"):
         Painter(widht=3)  # type: ignore[call-arg]
 
 
@@ -389,7 +399,10 @@ def test_comments_and_order_stay() -> None:
     editing.write(editing.place("user"), "executor.Painter.width", 3.0)
     assert path.read_text() == MINE.replace("2.5", "3.0")
     editing.write(editing.place("user"), "cache", "top-up")
-    assert path.read_text().splitlines()[:2] == ["# mine", 'cache = "top-up"  # why not']
+    assert path.read_text().splitlines()[:2] == [
+        "# mine",
+        'cache = "top-up"  # why not',
+    ]
     editing.write(editing.place("user"), "trace", True)
     assert layers.setting("trace") is True
 
@@ -415,7 +428,8 @@ def test_what_is_set_is_found_and_what_is_unset_is_not(
     steps: list[tuple[str, Any]], text: str, data: Any
 ) -> None:
     kind = data.draw(st.sampled_from(["user", "project"]))
-    user(text) if kind == "user" else project(text)
+    user(text if kind == "user" else "")
+    project(text if kind == "project" else "")
     model: dict[str, Any] = {}
     if text:
         model = {

@@ -24,19 +24,26 @@ def explained(kind: type, found: Mapping[str, Found]) -> Iterator[None]:
     Raises:
         ConfigError: If one of these is refused, or all together.
     """
+    fields = {str(field.alias): field for field in fields_of(kind)}
+    for name, one in found.items():
+        _refuse(kind, name, one, _wrong_type(fields[name], one.value))
     try:
         yield
     except Exception as error:
-        for field in fields_of(kind):
-            one = found.get(str(field.alias))
-            why = None if one is None else problem(kind, field, one.value)
-            if one is not None and why is not None:
-                message = f"{one.place}: {kind.__name__} refuses {field.alias}: {why}"
-                raise ConfigError(message) from error
+        for name, one in found.items():
+            _refuse(kind, name, one, problem(kind, fields[name], one.value), error)
         listing = ", ".join(
             f"{name}={one.value!r} ({one.place})" for name, one in found.items()
         )
         message = f"{error} From config came {listing}."
+        raise ConfigError(message) from error
+
+
+def _refuse(
+    kind: type, name: str, one: Found, why: str | None, error: Exception | None = None
+) -> None:
+    if why is not None:
+        message = f"{one.place}: {kind.__name__} refuses {name}: {why}"
         raise ConfigError(message) from error
 
 
@@ -55,8 +62,7 @@ def problem(kind: type, field: attrs.Attribute[Any], value: Any) -> str | None:
         return None
     except Exception as error:
         return str(error)
-    is_free = field.validator is None and field.converter is None
-    return _wrong_type(field, value) if is_free else None
+    return _wrong_type(field, value)
 
 
 def _converted(field: attrs.Attribute[Any], instance: Any, value: Any) -> Any:
@@ -68,7 +74,10 @@ def _converted(field: attrs.Attribute[Any], instance: Any, value: Any) -> Any:
 
 
 def _wrong_type(field: attrs.Attribute[Any], value: Any) -> str | None:
+    """Return what is wrong with the type of an option that nothing checks."""
     default = field.default
+    if field.validator is not None or field.converter is not None:
+        return None
     if not isinstance(default, (bool, int, float, str)):
         return None
     expected = type(default)

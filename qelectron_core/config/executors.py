@@ -43,6 +43,8 @@ def filled(
     name = _section_of(kind, names)
     if name is None:
         return {}
+    if not {field.alias for field in fields_of(kind)}.issuperset(given):
+        return {}  # it will say so
     places = [f for f in fields_of(kind) if f.init and not f.kw_only]
     taken = {*given, *(field.alias for field in places[: len(args)])}
     return {
