@@ -439,7 +439,7 @@ def test_what_is_set_is_found_and_what_is_unset_is_not(
         }
     for key, value in steps:
         if data.draw(st.booleans()):
-            made = editing.parsed(key, _as_text(value))
+            made = editing.parsed(key, _as_text(key, value))
             editing.write(editing.place(kind), key, made)
             model[key] = value
         else:
@@ -448,12 +448,10 @@ def test_what_is_set_is_found_and_what_is_unset_is_not(
         assert _set_values() == model
 
 
-def _as_text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and isinstance(value[0], str):
+def _as_text(key: str, value: Any) -> str:
+    if key == "disable":
         return ",".join(value)
-    return json.dumps(value) if value != [] else ""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _set_values() -> dict[str, Any]:

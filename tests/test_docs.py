@@ -18,6 +18,7 @@ import pytest
 
 import qelectron_core as ct
 from qelectron_core import errors, events, hookspecs, testing
+from qelectron_core.config.schema import SETTINGS
 from qelectron_core.registry import registry
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -100,6 +101,7 @@ TABLES: Final[Tables] = {
         f'"{kind}"' for part in get_args(events.EventKind) for kind in get_args(part)
     ],
     ("events", "Execution"): fields(ct.Execution) + members(ct.Execution),
+    ("config", "Settings"): [*SETTINGS],
     ("stores", "Stores"): members(ct.Store),
     ("stores", "Call"): fields(ct.Call),
     ("stores", "Entry"): fields(ct.Entry),
