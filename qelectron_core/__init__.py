@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         Store,
         Usage,
     )
+    from qelectron_core.tokens.vendor import VendorTokens, kept_token
 
     executor: Namespace
     executors: Namespace
@@ -142,6 +143,7 @@ _MODULES = {
         "Store",
         "Usage",
     ),
+    "tokens.vendor": ("VendorTokens", "kept_token"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _NAMESPACES = {"executor": "executor", "executors": "executor", "selector": "selector"}
@@ -200,6 +202,7 @@ __all__ = [
     "UnknownNameError",
     "UnsettledJobError",
     "Usage",
+    "VendorTokens",
     "as_completed",
     "at_shutdown",
     "attach",
@@ -209,6 +212,7 @@ __all__ = [
     "gather",
     "history",
     "hookimpl",
+    "kept_token",
     "load",
     "observe",
     "qelectron",

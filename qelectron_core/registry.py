@@ -27,7 +27,7 @@ from qelectron_core.errors import (
 )
 
 Kind: TypeAlias = Literal[
-    "executor", "selector", "store", "observer", "name", "command"
+    "executor", "selector", "store", "observer", "name", "command", "token"
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 

@@ -168,7 +168,8 @@ def test_table_names_what_each_plugin_offers() -> None:
         "config,",
         "demo,",
         "new-plugin,",
-        "plugins",
+        "plugins,",
+        "token",
     ] in lines
     assert "\x1b" not in result.stdout  # no colours in a pipe
 
@@ -178,7 +179,14 @@ def test_json_names_what_each_plugin_offers(installed: Callable[..., None]) -> N
     result = run("plugins", "--json")
     assert result.exit_code == 0
     core, odd = json.loads(result.stdout)
-    assert core["commands"] == ["check", "config", "demo", "new-plugin", "plugins"]
+    assert core["commands"] == [
+        "check",
+        "config",
+        "demo",
+        "new-plugin",
+        "plugins",
+        "token",
+    ]
     assert core["error"] is None
     assert odd == {
         "name": "odd",
@@ -190,6 +198,7 @@ def test_json_names_what_each_plugin_offers(installed: Callable[..., None]) -> N
         "observers": [],
         "names": [],
         "commands": [],
+        "tokens": [],
         "error": "ValueError: out of order",
     }
 
@@ -277,7 +286,15 @@ def test_completion_survives_a_command_that_does_not_load(
     context = click.Context(cli, resilient_parsing=True)
     assert cli.get_command(context, "wrong") is None
     known = cli.list_commands(context)
-    assert known == ["check", "config", "demo", "new-plugin", "plugins", "wrong"]
+    assert known == [
+        "check",
+        "config",
+        "demo",
+        "new-plugin",
+        "plugins",
+        "token",
+        "wrong",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,7 @@ def require_option(name: str, kind: type, option: str, place: str) -> None:
     if option in {field.alias for field in fields_of(kind) if field.init}:
         message = (
             f"{place}: {option!r} of {name} is a secret, which no config holds. Keep "
-            "it in the vendor's environment variable or account file, or give it in "
-            "code."
+            "it with qelectron token set NAME, or in the vendor's environment variable."
         )
         raise ConfigError(message)
     message = f"{place}: {name} has no option {option!r}.{suggest(option, known)}"

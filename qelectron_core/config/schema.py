@@ -102,6 +102,14 @@ _ALL: Final = (
         parse=_parse_names,
     ),
     Setting(
+        name="profile",
+        meaning="which of several tokens of a vendor is used",
+        expected="a name",
+        default="default",
+        read=_read_text,
+        parse=_read_text,
+    ),
+    Setting(
         name="store",
         meaning="where the journal and results are kept",
         expected="a path, or the name of a store, such as 'memory'",
