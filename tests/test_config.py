@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import qelectron_core as ct
 from qelectron_core import registry as registries
 from qelectron_core.config import editing, files, layers, report, trust, unconfigured
+from qelectron_core.config.schema import SETTINGS
 from qelectron_core.formats import dump_executor, load_executor
 from qelectron_core.runtime.stores import wanted
 
@@ -126,11 +127,10 @@ def project(text: str, name: str = files.PROJECT, *, agreed: bool = True) -> Pat
 
 def test_without_any_file_all_is_at_its_default() -> None:
     config = layers.current()
-    assert {
-        n: config.setting(n).value for n in ("cache", "disable", "store", "trace")
-    } == {
+    assert {n: config.setting(n).value for n in SETTINGS} == {
         "cache": False,
         "disable": [],
+        "profile": "default",
         "store": None,
         "trace": False,
     }
