@@ -50,13 +50,13 @@ class Gate(ct.Executor):
 
 
 def circuit_on(executors: Any, **options: Any) -> ct.QElectron:
-    @ct.qelectron(executors=executors, **options)
     @qml.qnode(qml.device("default.qubit", wires=1))
     def circuit(x: float) -> Any:
         qml.RX(x, wires=0)
         return qml.expval(qml.Z(0))
 
-    return circuit
+    made: ct.QElectron = ct.qelectron(circuit, executors=executors, **options)
+    return made
 
 
 def two_circuits() -> ct.QElectron:
@@ -207,6 +207,20 @@ def test_a_vendors_handle_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     handle = future.executions[0].handle
     assert handle is not None
     assert f"({handle})" in record.getMessage()
+
+
+def test_a_filter_that_fails_fails_no_run() -> None:
+    def broken(record: logging.LogRecord) -> bool:
+        raise KeyError("what?")
+
+    logger = logging.getLogger("qelectron.events")
+    logger.addFilter(broken)
+    logger.setLevel(logging.DEBUG)
+    try:
+        assert float(circuit_on(Flaky("filtered"))(0.1)) == 0.5
+    finally:
+        logger.removeFilter(broken)
+        logger.setLevel(logging.NOTSET)
 
 
 def test_an_observer_that_fails_is_logged_with_what_it_failed_at(

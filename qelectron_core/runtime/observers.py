@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from qelectron_core.events import (
@@ -77,7 +77,8 @@ class Observers:
         self._tell(Event(kind, "", -1, executor, time.time()))
 
     def _tell(self, event: Event) -> None:
-        log_event(event)
+        with suppress(Exception):  # of a filter, or an executor's repr: as of observers
+            log_event(event)
         self.send(event)
 
     def send(self, event: Event | Callable[[], Event]) -> None:

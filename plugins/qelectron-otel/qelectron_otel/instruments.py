@@ -75,9 +75,12 @@ class Instruments:
         self._running.record(max(0.0, execution.duration_s), by)
         if event.kind == "retried":
             self._retries.add(1, by)
-        if event.kind == "completed":
-            self._shots.add(execution.shots or 0, by)
-            self._cost.add(execution.cost_usd or 0.0, by)
+        if event.kind != "completed":
+            return
+        if execution.shots:
+            self._shots.add(execution.shots, by)
+        if execution.cost_usd:
+            self._cost.add(execution.cost_usd, by)
 
     def ended(self, event: Event) -> None:
         """Count a circuit that has its result, or its error."""
