@@ -154,7 +154,7 @@ class Telemetry:
         if call.error is None and event.execution is not None:
             call.error = event.execution.error
         call.left -= 1
-        if call.left == 0:
+        if call.has_ended:
             del self._calls[event.call_id]
             ending.append((call.span, spans.finish_call(call, event)))
 

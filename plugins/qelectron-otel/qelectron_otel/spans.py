@@ -67,6 +67,8 @@ class OpenCall:
         left: Number of its circuits that have not ended.
         last: When anything happened to it last.
         circuits: Those that have begun and not ended, by their positions.
+        adopted: Whether another process made it, and this one goes on with jobs of it:
+            then not all of its circuits need come.
         error: What the first of its circuits to fail ended in.
     """
 
@@ -74,8 +76,14 @@ class OpenCall:
     began: float
     left: int
     last: float
+    adopted: bool = False
     circuits: dict[int, OpenCircuit] = attrs.field(factory=dict)
     error: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to come."""
+        return self.left <= 0 or (self.adopted and not self.circuits)
 
 
 @attrs.define(eq=False)
@@ -107,7 +115,8 @@ def begin_call(tracer: Tracer, event: Event) -> OpenCall:
         start_time=nanoseconds(began),
     )
     recorded = span if span.is_recording() else None
-    return OpenCall(recorded, began, max(1, event.circuits), began)
+    adopted = event.kind == "started"  # and was not submitted here
+    return OpenCall(recorded, began, event.circuits, began, adopted)
 
 
 def begin_circuit(tracer: Tracer, call: OpenCall, event: Event) -> OpenCircuit:

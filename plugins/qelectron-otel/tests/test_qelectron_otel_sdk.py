@@ -442,6 +442,20 @@ def test_whatever_fails_every_span_ends_within_its_parent(
     assert not sdk.telemetry._jobs
 
 
+def test_a_call_of_another_process_ends_with_what_is_taken_over_of_it() -> None:
+    sdk = Sdk()
+    executor = Half("adopted")
+    record = ct.Execution(executor, "job-1", 2, None, 1.0, 2.0, 3.0)
+    for kind, told_at in (("started", None), ("completed", record)):
+        for index in (3, 5):
+            event = ("call-1", index, executor, 4.0, told_at)
+            sdk.telemetry(ct.Event(kind, *event, circuits=9))  # type: ignore[arg-type]
+    (call,), (job,) = sdk.calls(), sdk.jobs()
+    assert {parent_of(span) for span in (*sdk.circuits(), job)} == {id_of(call)}
+    assert sdk.metric("qelectron.circuits.in_flight") == {("Half(name='adopted')",): 0}
+    assert not sdk.telemetry._calls
+
+
 def test_calls_that_never_end_are_given_up() -> None:
     sdk = Sdk(most_open=10)
     executor = Half("endless")
