@@ -23,6 +23,7 @@ from qelectron_core.ids import new_id
 from qelectron_core.remote import Handle, Polling, RemoteExecutor, State, Status
 from qelectron_core.runtime.account import NOT_ACCEPTED, PASSING, Account, call, pause
 from qelectron_core.runtime.lane import checked, make_job
+from qelectron_core.runtime.notes import shown
 from qelectron_core.runtime.task import (
     Ran,
     Task,
@@ -222,10 +223,12 @@ class RemoteJob:
             )
         except Exception as error:
             _log.warning(
-                "job %s of %r could not be cancelled and may still run: %s",
+                "job %s (%s) of %r could not be cancelled and may still run: %s",
                 self.handle,
+                self.ran.job_id,
                 self._executor,
                 describe(error),
+                extra={"job_id": self.ran.job_id, "executor": shown(self._executor)},
             )
             return False
         return True

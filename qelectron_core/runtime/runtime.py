@@ -26,6 +26,7 @@ from qelectron_core.runtime.delivery import Delivery
 from qelectron_core.runtime.keeper import Keeper
 from qelectron_core.runtime.lane import Lane
 from qelectron_core.runtime.loads import Load, Loads
+from qelectron_core.runtime.logbook import ids_of_task
 from qelectron_core.runtime.loop import LoopThread, Timer
 from qelectron_core.runtime.observers import Observers
 from qelectron_core.runtime.remote_lane import RemoteLane
@@ -211,7 +212,11 @@ class Runtime:
         try:
             task.route.learn(task.circuit, execution)
         except Exception:
-            _log.exception("a selector failed to learn; the run goes on")
+            message = (
+                "a selector failed to learn from circuit %s of %s; the run goes on"
+            )
+            ids = ids_of_task(task, execution.job_id)
+            _log.exception(message, task.index, task.batch.call_id, extra=ids)
         for cluster in task.route.clusters:
             if cluster.member.failover is None or (execution.error and not failed):
                 continue

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -187,6 +188,7 @@ class Batch:
         call_id: Id of the call it belongs to.
         results: Outcome per circuit, in order; complete once done.
         executions: Record per circuit, in order; complete once done.
+        context: The caller's context variables, for observers on whatever thread.
     """
 
     __slots__ = (
@@ -197,6 +199,7 @@ class Batch:
         "_waiter",
         "call_id",
         "cancelled",
+        "context",
         "executions",
         "results",
     )
@@ -214,6 +217,7 @@ class Batch:
         the batch was cancelled and none of its circuits runs any more.
         """
         self.call_id = call_id
+        self.context: Context = copy_context()
         self.results: list[Any] = [None] * size
         self.executions: list[Any] = [None] * size
         self.cancelled = False
