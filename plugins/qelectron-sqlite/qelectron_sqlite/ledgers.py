@@ -37,7 +37,7 @@ def reserve(
     owner_id: str,
 ) -> Balance:
     """Hold amounts for an owner, all of them or none, if they fit."""
-    before = balance(connection, ledger)
+    before = balance(connection, ledger, owner_id)
     if not before.allows(wanted, limits):
         return Balance(before.spent, before.held, granted=False)
     rows = [(ledger, owner_id, unit, amount) for unit, amount in wanted.items()]
@@ -64,11 +64,18 @@ def settle(
     connection.executemany(_SPEND, rows)
 
 
-def balance(connection: sqlite3.Connection, ledger: str) -> Balance:
-    """Return what is spent, and what those hold whose process lives."""
+def balance(connection: sqlite3.Connection, ledger: str, owner_id: str = "") -> Balance:
+    """Return what is spent, and what those hold whose process lives.
+
+    Args:
+        connection: The file.
+        ledger: Whose amounts.
+        owner_id: Who is known to live, because it asks.
+    """
     spent = dict(connection.execute(_SPENT, (ledger,)).fetchall())
     rows = connection.execute(_HELD, (ledger,)).fetchall()
-    alive = {one: is_alive(connection, one) for one in {row[0] for row in rows}}
+    owners = {row[0] for row in rows}
+    alive = {one: one == owner_id or is_alive(connection, one) for one in owners}
     held: dict[str, int] = {}
     for owner_id, unit, amount in rows:
         if alive[owner_id]:
