@@ -77,8 +77,8 @@ def balance(connection: sqlite3.Connection, ledger: str, owner_id: str = "") -> 
     owners = {row[0] for row in rows}
     alive = {one: one == owner_id or is_alive(connection, one) for one in owners}
     held: dict[str, int] = {}
-    for owner_id, unit, amount in rows:
-        if alive[owner_id]:
+    for owner, unit, amount in rows:
+        if alive[owner]:
             held[unit] = held.get(unit, 0) + amount
     return Balance(spent, held)
 
