@@ -37,7 +37,8 @@ def circuit_on(executors: Any, *, shots: Any = 100, **options: Any) -> ct.QElect
         qml.RX(x, wires=0)
         return qml.expval(qml.Z(0))
 
-    return circuit
+    made: ct.QElectron = circuit
+    return made
 
 
 def asking_every() -> Any:

@@ -31,9 +31,10 @@ def exceeded(
 
 def unknown(ledgers: Sequence[Ledger], plan: Plan) -> BudgetError | None:
     """Return the error of circuits of which a budget counts what is not known."""
-    for ledger in ledgers:
-        for job in plan.jobs:
-            missing = [u for u in ledger.limits if u not in job.amounts]
+    for job in plan.jobs:
+        amounts = job.amounts
+        for ledger in ledgers:
+            missing = [unit for unit in ledger.limits if unit not in amounts]
             if missing:
                 return _unknown(ledger, job.executor, _NAMES[missing[0]], plan)
     return None

@@ -33,12 +33,13 @@ Amounts: TypeAlias = Mapping[str, int]
 class Hold:
     """What is held for the circuits of one planned job that have not left yet."""
 
-    __slots__ = ("count", "ledgers", "left")
+    __slots__ = ("count", "job", "ledgers", "left", "whole")
 
-    def __init__(self, ledgers: LedgersOf, amounts: Amounts, count: int) -> None:
+    def __init__(self, ledgers: LedgersOf, job: PlannedJob, count: int) -> None:
         self.ledgers = ledgers
-        self.left = dict(amounts)
-        self.count = count
+        self.job = job
+        self.left = job.amounts
+        self.count = self.whole = count
 
     def take(self, count: int, wanted: dict[str, int]) -> dict[str, int]:
         """Take what some circuits want, or all that is left with the last of them."""
@@ -104,8 +105,8 @@ def hold(ledgers: LedgersOf, tasks: Sequence[Task]) -> Exception | None:
     refusal = unknown(ledgers, plan) or _reserve(ledgers, _total(amounts), plan)
     if refusal is not None:
         return refusal
-    for part, wanted in zip(parts, amounts, strict=True):
-        one = Hold(ledgers, wanted, len(part))
+    for part, job in zip(parts, plan.jobs, strict=True):
+        one = Hold(ledgers, job, len(part))
         for task in part:
             task.hold = one
     return None
@@ -113,12 +114,12 @@ def hold(ledgers: LedgersOf, tasks: Sequence[Task]) -> Exception | None:
 
 def release(task: Task) -> None:
     """Give back what is held for a circuit that does not leave."""
-    held, task.hold = task.hold, None
-    if held is None:
+    if task.hold is None:
         return
     with lock:
-        taken = held.take(1, {})
-    if any(taken.values()):
+        held = _untied(task)
+        taken = {} if held is None else held.take(1, {})
+    if held is not None and any(taken.values()):
         for ledger in held.ledgers:
             ledger.settle(taken, {})
 
@@ -142,7 +143,7 @@ def spend(tasks: Sequence[Task]) -> tuple[list[Charge], dict[Task, Exception]]:
 
 def _spend(ledgers: LedgersOf, tasks: Sequence[Task]) -> Charge | Exception:
     try:
-        job = planned(tasks)
+        job = _job_of(tasks)
     except Exception as error:  # of a plugin's estimate
         for task in tasks:
             release(task)
@@ -161,16 +162,30 @@ def _spend(ledgers: LedgersOf, tasks: Sequence[Task]) -> Charge | Exception:
     return refusal or Charge(ledgers, amounts)
 
 
+def _untied(task: Task) -> Hold | None:
+    """Return what is held for a circuit, which is no longer told."""
+    held, task.hold = task.hold, None
+    return held
+
+
+def _job_of(tasks: Sequence[Task]) -> PlannedJob:
+    """Return what is to be said of a job; mostly that is known from its plan."""
+    held = tasks[0].hold
+    if held is None or not held.whole == held.count == len(tasks):
+        return planned(tasks)
+    return held.job if all(task.hold is held for task in tasks) else planned(tasks)
+
+
 def _taken(
     tasks: Sequence[Task], wanted: Amounts
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Take what is held for circuits; return it, and what they want beyond it."""
     missing, counts = dict(wanted), dict[Hold, int]()
-    for task in tasks:
-        assert task.hold is not None
-        counts[task.hold] = counts.get(task.hold, 0) + 1
-        task.hold = None
-    with lock:
+    with lock:  # a circuit may be cancelled at this moment
+        for task in tasks:
+            one = _untied(task)
+            if one is not None:
+                counts[one] = counts.get(one, 0) + 1
         taken = [one.take(count, missing) for one, count in counts.items()]
     return _total(taken), missing
 
@@ -211,6 +226,8 @@ def refusal_of(ledgers: LedgersOf, plan: Plan) -> str:
 
 def parts_of(tasks: Sequence[Task]) -> list[list[Task]]:
     """Return circuits by the jobs that idle lanes would make of them."""
+    if len(tasks) == 1:
+        return [[*tasks]]
     by_executor: dict[Executor, list[Task]] = {}
     for task in tasks:
         by_executor.setdefault(task.bound, []).append(task)
