@@ -165,6 +165,34 @@ class Outcome:
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_metadata)
 
 
+def _check_estimate(_: Any, attribute: Any, value: Any) -> None:
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < math.inf):
+        message = (
+            f"{attribute.name}={value!r} is no estimate. Expected 0 or more, or None "
+            "if it is unknown."
+        )
+        raise ConfigError(message)
+
+
+@attrs.frozen
+class Estimate:
+    """What a job is expected to take; what is not known is `None`, never guessed.
+
+    Attributes:
+        cost_usd: Its price in US dollars; 0 where nothing is paid.
+        seconds: Seconds for which it occupies the backend.
+
+    Raises:
+        ConfigError: If a number is negative, or none.
+    """
+
+    cost_usd: float | None = attrs.field(default=None, validator=_check_estimate)
+    seconds: float | None = attrs.field(default=None, validator=_check_estimate)
+
+
 @attrs.frozen(eq=False)
 class Job:
     """Circuits sent to one executor together.
@@ -445,6 +473,19 @@ class Executor(Value, metaclass=Configurable):
         """
         del circuit
         return 0.0
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Return what a job of these circuits is expected to take; by default unknown.
+
+        What is shown by `plan` and counted by budgets. Must be quick, and ask nobody:
+        say what is known for certain, or the most that it may be, and leave the rest
+        `None`. A budget of what is unknown lets nothing through.
+
+        Args:
+            circuits: The circuits of one job, with the shots they would be run with.
+        """
+        del circuits
+        return Estimate()
 
     def executions(self, circuit: QuantumScript) -> int:
         """Return how many of a job's shots a circuit takes; by default its own.

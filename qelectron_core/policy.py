@@ -1,4 +1,4 @@
-"""Whether results are reused, and where everything is kept."""
+"""What a QElectron says of its results: reused or not, kept where, at what price."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from qelectron_core.budget import Ledger, to_ledger
 from qelectron_core.config.layers import setting
 from qelectron_core.errors import ConfigError
 
@@ -43,10 +44,12 @@ class Policy:
         cache: Its mode, or `None` for the usual one.
         store: Where results and the journal are kept: a path, the name of a store,
             or a `Store`; `None` for the usual place.
+        budget: What its calls may spend, and have spent; given as a `Budget`.
     """
 
     cache: CacheMode | None = attrs.field(default=None, converter=_to_optional_mode)
     store: Any = None
+    budget: Ledger | None = attrs.field(default=None, converter=to_ledger)
 
     @property
     def mode(self) -> CacheMode:

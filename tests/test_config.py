@@ -129,6 +129,7 @@ def test_without_any_file_all_is_at_its_default() -> None:
     config = layers.current()
     assert {n: config.setting(n).value for n in SETTINGS} == {
         "cache": False,
+        "daily_budget": None,
         "disable": [],
         "profile": "default",
         "store": None,

@@ -91,6 +91,7 @@ def test_each_value_tells_where_it_is_from(place: Path) -> None:
     told = ("value", "source", "is_default", "file", "line", "variable", "problem")
     assert {name: [row[key] for key in told] for name, row in found.items()} == {
         "cache": ["top-up", "environment", False, None, None, "QELECTRON_CACHE", None],
+        "daily_budget": [None, "default", True, None, None, None, None],
         "disable": [[], "default", True, None, None, None, None],
         "profile": ["default", "default", True, None, None, None, None],
         "store": [None, "default", True, None, None, None, None],
@@ -124,7 +125,7 @@ REFUSED = {
     (
         "executor.FakeCloud",
         "1",
-    ): "Settings: cache, disable, profile, store, trace, executor.NAME",
+    ): "Settings: cache, daily_budget, disable, profile, store, trace, executor.NAME",
 }
 
 
@@ -149,7 +150,14 @@ def test_what_is_overruled_is_said(place: Path) -> None:
 def test_unset_takes_out_what_is_there(place: Path) -> None:
     done("set", "executor.FakeCloud.seed", "4")
     done("unset", "executor.FakeCloud.seed")
-    assert rows().keys() == {"cache", "disable", "profile", "store", "trace"}
+    assert rows().keys() == {
+        "cache",
+        "daily_budget",
+        "disable",
+        "profile",
+        "store",
+        "trace",
+    }
     assert "executor" not in (place / "user" / "config.toml").read_text()
     result = run("unset", "executor.FakeCloud.seed")
     assert (result.exit_code, "is not set in" in result.stderr) == (1, True)

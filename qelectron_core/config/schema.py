@@ -94,6 +94,14 @@ _ALL: Final = (
         parse=_parse_mode,
     ),
     Setting(
+        name="daily_budget",
+        meaning="the most that all processes of a store spend per day (UTC)",
+        expected="limits, such as 'shots=100000,cost_usd=5'",
+        default=None,
+        read=_read_text,
+        parse=_read_text,
+    ),
+    Setting(
         name="disable",
         meaning="names of plugins that are not loaded",
         expected="a list of names of plugins, such as ['echo']",

@@ -43,6 +43,13 @@ class Keys:
         self._asked: dict[Key, int] = {}  # what was asked for longest ago is first
         self._lock = threading.Lock()
 
+    def copied(self) -> Keys:
+        """Return keys that go on from here, and leave these where they are."""
+        made = Keys()
+        with self._lock:
+            made._asked = dict(self._asked)
+        return made
+
     def of(self, task: Task) -> Key | None:
         """Return the key of a circuit; `None`, and say so, if it cannot be told."""
         try:

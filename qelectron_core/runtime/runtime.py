@@ -31,6 +31,7 @@ from qelectron_core.runtime.loop import LoopThread, Timer
 from qelectron_core.runtime.observers import Observers
 from qelectron_core.runtime.remote_lane import RemoteLane
 from qelectron_core.runtime.services import Services
+from qelectron_core.runtime.spending import admitted, release
 from qelectron_core.runtime.stores import open_or_memory, wanted
 from qelectron_core.runtime.task import Ran, Task, recorded, settle
 from qelectron_core.runtime.workers import Workers
@@ -127,7 +128,8 @@ class Runtime:
         return fresh
 
     def send(self, tasks: Sequence[Task], *, wait: bool = False) -> None:
-        """Queue circuits on the lanes of their executors."""
+        """Queue circuits on the lanes of their executors, if budgets allow them."""
+        tasks = admitted(tasks)
         by_lane = self.by_lane(tasks)
         for task in tasks:
             self.report("submitted", task)
@@ -162,6 +164,7 @@ class Runtime:
             if task.is_settled:
                 continue
             self.loads.remove(task.executor)
+            release(task)
             if task.claim is not None:
                 reason = error or CancelledError()
                 task.keeper.cache.ended(task, *recorded(task, reason, Ran()))

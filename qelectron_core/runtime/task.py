@@ -18,10 +18,12 @@ from qelectron_core.events import Execution
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
+    from qelectron_core.budget import Ledger
     from qelectron_core.contracts import Executor, Result, Seed, Settings
     from qelectron_core.policy import CacheMode
     from qelectron_core.router import Route
     from qelectron_core.runtime.keeper import Keeper
+    from qelectron_core.runtime.spending import Hold
     from qelectron_core.store import Kept, Key
 
 
@@ -59,6 +61,8 @@ class Task:
         parts: Kept results that its own is to be put together with.
         earlier: Attempts before this one.
         tried: Routes that are not to be tried again.
+        ledgers: What counts it, of the budgets that hold for it.
+        hold: What is held for it in these, until its job leaves.
     """
 
     circuit: QuantumScript
@@ -80,6 +84,8 @@ class Task:
     parts: tuple[Kept, ...] = ()
     earlier: tuple[Execution, ...] = ()
     tried: tuple[Route, ...] = ()
+    ledgers: tuple[Ledger, ...] = ()
+    hold: Hold | None = None
 
     @property
     def executor(self) -> Executor:
