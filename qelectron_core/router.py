@@ -10,7 +10,7 @@ from qelectron_core.cluster import Member, QCluster
 from qelectron_core.contracts import Executor
 from qelectron_core.errors import ConfigError, QElectronError, SelectorError
 from qelectron_core.registry import registry
-from qelectron_core.runtime import runtime
+from qelectron_core.runtime.runtime import runtime
 from qelectron_core.shots import with_shots_of
 
 if TYPE_CHECKING:
