@@ -181,11 +181,12 @@ def registry() -> Registry:
 def _configured(name: str) -> Any:
     """Return a setting. Plugins load whatever is wrong with it, so as to mend it."""
     from qelectron_core.config.layers import Config, setting
-    from qelectron_core.saying import say_once
 
     try:
         return setting(name)
     except ConfigError as error:
+        from qelectron_core.saying import say_once
+
         say_once(str(error))
         return Config().setting(name).value
 

@@ -268,6 +268,7 @@ def _read(terminal: int) -> bytes:
 def test_a_keyring_holds_tokens_where_there_is_one(
     place: Path, outside: dict[str, str]
 ) -> None:
+    pytest.importorskip("keyring")
     outside["PYTHON_KEYRING_BACKEND"] = "keyring_of_tests.FileKeyring"
     code = "import qelectron_core as ct; print(ct.kept_token('acme').reveal()[::-1])"
     read = [sys.executable, "-c", code]
@@ -293,8 +294,19 @@ def test_a_keyring_holds_tokens_where_there_is_one(
 def test_a_keyring_that_is_locked_leaves_the_file(
     place: Path, outside: dict[str, str]
 ) -> None:
+    pytest.importorskip("keyring")
     outside["PYTHON_KEYRING_BACKEND"] = "keyring_of_tests.FileKeyring"
     (place / "keyring.locked").touch()
+    kept = process(outside, "token", "set", "acme", text=f"{TOKEN}\n")
+    assert "tokens.json" in kept.stdout, kept.stderr
+    assert [path.name for path in holding(place)] == ["tokens.json"]
+
+
+def test_a_keyring_that_keeps_nothing_leaves_the_file(
+    place: Path, outside: dict[str, str]
+) -> None:
+    pytest.importorskip("keyring")
+    outside["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     kept = process(outside, "token", "set", "acme", text=f"{TOKEN}\n")
     assert "tokens.json" in kept.stdout, kept.stderr
     assert [path.name for path in holding(place)] == ["tokens.json"]

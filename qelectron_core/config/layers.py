@@ -176,12 +176,10 @@ def _parsed(setting: Setting, text: str) -> Any:
 
 
 def _believed_project_file() -> File | None:
-    from qelectron_core.saying import say_once
-
     try:
         file = project_file()
     except ConfigError as error:  # of a file that may be somebody else's
-        say_once(f"{error} It is left out.")
+        _say(f"{error} It is left out.")
         return None
     if file is None:
         return None
@@ -189,11 +187,17 @@ def _believed_project_file() -> File | None:
 
     if is_trusted(file):
         return file
-    say_once(
+    _say(
         f"{file.path} holds config that you have not agreed to, or that has changed "
         "since. It is left out. Look at it, then: qelectron config trust"
     )
     return None
+
+
+def _say(message: str) -> None:
+    from qelectron_core.saying import say_once  # logging is not needed for --help
+
+    say_once(message)
 
 
 @functools.lru_cache(maxsize=16)

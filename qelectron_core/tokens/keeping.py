@@ -25,14 +25,10 @@ def put(name: str, profile: str, token: str) -> Place:
     Raises:
         ConfigError: If it cannot be kept.
     """
-    key, keyring = _key(name, profile), _keyring()
-    if keyring is not None:
-        try:
-            keyring.set_password(SERVICE, key, token)
-        except Exception:  # it is locked, or not there: its messages may quote
-            keyring = None
-    _write({**_known(), key: {} if keyring is not None else {"token": token}})
-    return "file" if keyring is None else "keyring"
+    key = _key(name, profile)
+    is_in_keyring = _put_into_keyring(key, token)
+    _write({**_known(), key: {} if is_in_keyring else {"token": token}})
+    return "keyring" if is_in_keyring else "file"
 
 
 def get(name: str, profile: str) -> str | None:
@@ -76,6 +72,18 @@ def place(name: str, profile: str) -> Place:
 def path() -> Path:
     """Return the file of tokens, which also tells which are in the keyring."""
     return user_path().with_name(_NAME)
+
+
+def _put_into_keyring(key: str, token: str) -> bool:
+    keyring = _keyring()
+    try:
+        if keyring is None:
+            return False
+        keyring.set_password(SERVICE, key, token)
+        # Some keep nothing, and say nothing of it.
+        return bool(keyring.get_password(SERVICE, key) == token)
+    except Exception:  # it is locked, or not there: its messages may quote
+        return False
 
 
 def _from_keyring(name: str, profile: str) -> str:
