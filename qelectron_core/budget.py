@@ -33,6 +33,10 @@ _MOST_COUNTED: Final = 10**15
 
 #: Taken wherever ledgers in memory are changed: several are, or none.
 lock: Final = threading.RLock()
+if hasattr(os, "register_at_fork"):  # not on Windows; so that no child gets it locked
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+    )
 _blocks: ContextVar[tuple[Ledger, ...]] = ContextVar("qelectron_budgets", default=())
 
 

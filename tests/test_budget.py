@@ -19,7 +19,7 @@ from pennylane import numpy as pnp
 import qelectron_core as ct
 from qelectron_core import budget as budgets
 from qelectron_core.memory_store import MemoryStore
-from qelectron_core.runtime import runtime
+from qelectron_core.runtime import runtime, spending
 from qelectron_core.testing import FakeCloud, Faults
 from qelectron_core.testing.conformance.threads import together
 
@@ -482,6 +482,31 @@ def test_calls_at_once_never_overspend_and_nothing_is_refused_that_fits(
     assert ledger.held == NOTHING
     # What was refused did not fit beside what was spent, now or then.
     assert all(spent + size > limit for size in refused) or failures
+
+
+def test_what_one_budget_refuses_takes_nothing_from_another_meanwhile() -> None:
+    shared = budgets.Ledger(ct.Budget(circuits=1), "shared")
+    began, others = threading.Event(), list[ct.Balance]()
+
+    def other() -> None:
+        assert began.wait(WAIT_S)
+        with budgets.lock:
+            others.append(shared.reserve({"circuits": 1}))
+
+    thread = threading.Thread(target=other)
+
+    class Refusing(budgets.Ledger):
+        def reserve(self, wanted: Mapping[str, int]) -> ct.Balance:
+            began.set()
+            thread.join(0.2)  # it would not wait, were what is held here to be seen
+            return ct.Balance({}, {}, granted=False)
+
+    refusing = Refusing(ct.Budget(circuits=1), "refusing")
+    thread.start()
+    plan = ct.Plan((ct.PlannedJob(Priced(), 1, 0),))
+    assert spending._reserve((shared, refusing), {"circuits": 1}, plan) is not None
+    thread.join(WAIT_S)
+    assert [balance.granted for balance in others] == [True]
 
 
 # --- Per day --------------------------------------------------------------------------
