@@ -8,6 +8,8 @@ from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 
 # Tests keep nothing in the user's own store, nor do the processes that they start.
 os.environ["QELECTRON_STORE"] = "memory"
+# Nor do they follow the user's own config.
+os.environ["QELECTRON_CONFIG"] = os.devnull
 
 pytest_collect_file = Sybil(
     parsers=[

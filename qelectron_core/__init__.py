@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qelectron_core.attaching import attach
+    from qelectron_core.budget import Budget, Ledger, Spent
     from qelectron_core.cluster import Failover, QCluster, Selector, refusal
     from qelectron_core.contracts import (
         Capabilities,
+        Estimate,
         Executor,
         Job,
         Limits,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         Settings,
     )
     from qelectron_core.errors import (
+        BudgetError,
         ConfigError,
         ExecutorError,
         ExecutorTimeoutError,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from qelectron_core.futures import QFuture, as_completed, gather
     from qelectron_core.hookspecs import Register, hookimpl
     from qelectron_core.journal import history
+    from qelectron_core.plans import Plan, PlannedJob
     from qelectron_core.policy import CacheMode, Policy, caching
     from qelectron_core.qnode import QElectron, qelectron
     from qelectron_core.registry import Namespace
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     from qelectron_core.secret import Secret
     from qelectron_core.shelf import Shelf
     from qelectron_core.store import (
+        Balance,
         Call,
         Claim,
         Document,
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
         Store,
         Usage,
     )
+    from qelectron_core.tokens.vendor import VendorTokens, kept_token
 
     executor: Namespace
     executors: Namespace
@@ -84,8 +90,10 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "attaching": ("attach",),
+    "budget": ("Budget", "Ledger", "Spent"),
     "cluster": ("Failover", "QCluster", "Selector", "refusal"),
     "errors": (
+        "BudgetError",
         "ConfigError",
         "ExecutorError",
         "ExecutorTimeoutError",
@@ -105,6 +113,7 @@ _MODULES = {
     "events": ("Event", "Execution", "Observer"),
     "contracts": (
         "Capabilities",
+        "Estimate",
         "Executor",
         "Job",
         "Limits",
@@ -116,6 +125,7 @@ _MODULES = {
     "futures": ("QFuture", "as_completed", "gather"),
     "journal": ("history",),
     "hookspecs": ("Register", "hookimpl"),
+    "plans": ("Plan", "PlannedJob"),
     "policy": ("CacheMode", "Policy", "caching"),
     "qnode": ("QElectron", "qelectron"),
     "remote": (
@@ -131,6 +141,7 @@ _MODULES = {
     "secret": ("Secret",),
     "shelf": ("Shelf",),
     "store": (
+        "Balance",
         "Call",
         "Claim",
         "Document",
@@ -142,11 +153,15 @@ _MODULES = {
         "Store",
         "Usage",
     ),
+    "tokens.vendor": ("VendorTokens", "kept_token"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _NAMESPACES = {"executor": "executor", "executors": "executor", "selector": "selector"}
 
 __all__ = [
+    "Balance",
+    "Budget",
+    "BudgetError",
     "CacheMode",
     "Call",
     "Capabilities",
@@ -154,6 +169,7 @@ __all__ = [
     "ConfigError",
     "Document",
     "Entry",
+    "Estimate",
     "Event",
     "Execution",
     "Executor",
@@ -168,10 +184,13 @@ __all__ = [
     "JobFailedError",
     "Kept",
     "Key",
+    "Ledger",
     "Limits",
     "Load",
     "Observer",
     "Outcome",
+    "Plan",
+    "PlannedJob",
     "PluginLoadError",
     "Policy",
     "Polling",
@@ -191,6 +210,7 @@ __all__ = [
     "SelectorError",
     "Settings",
     "Shelf",
+    "Spent",
     "State",
     "Status",
     "Store",
@@ -200,6 +220,7 @@ __all__ = [
     "UnknownNameError",
     "UnsettledJobError",
     "Usage",
+    "VendorTokens",
     "as_completed",
     "at_shutdown",
     "attach",
@@ -209,6 +230,7 @@ __all__ = [
     "gather",
     "history",
     "hookimpl",
+    "kept_token",
     "load",
     "observe",
     "qelectron",

@@ -12,9 +12,11 @@ def qelectron_register_stores(register: Register) -> None:
 @hookimpl
 def qelectron_register_commands(register: Register) -> None:
     """Offer the core's own sub-commands."""
+    register("token", "qelectron_core.cli.token:token")
     register("plugins", "qelectron_core.cli.plugins:plugins")
     register("demo", "qelectron_core.cli.demo:demo")
     register("check", "qelectron_core.cli.check:check")
+    register("config", "qelectron_core.cli.config:config")
     register("new-plugin", "qelectron_core.cli.new_plugin:new_plugin")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
 
+from qelectron_core.config import Configurable, unconfigured
 from qelectron_core.errors import ConfigError, ExecutorError, check_options
 
 if TYPE_CHECKING:
@@ -164,6 +165,34 @@ class Outcome:
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=_to_metadata)
 
 
+def _check_estimate(_: Any, attribute: Any, value: Any) -> None:
+    if value is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < math.inf):
+        message = (
+            f"{attribute.name}={value!r} is no estimate. Expected 0 or more, or None "
+            "if it is unknown."
+        )
+        raise ConfigError(message)
+
+
+@attrs.frozen
+class Estimate:
+    """What a job is expected to take; what is not known is `None`, never guessed.
+
+    Attributes:
+        cost_usd: Its price in US dollars; 0 where nothing is paid.
+        seconds: Seconds for which it occupies the backend.
+
+    Raises:
+        ConfigError: If a number is negative, or none.
+    """
+
+    cost_usd: float | None = attrs.field(default=None, validator=_check_estimate)
+    seconds: float | None = attrs.field(default=None, validator=_check_estimate)
+
+
 @attrs.frozen(eq=False)
 class Job:
     """Circuits sent to one executor together.
@@ -314,12 +343,13 @@ def _shown(field: attrs.Attribute[Any], value: Any) -> str:
 def _is_default(instance: Value, field: attrs.Attribute[Any]) -> bool:
     default: Any = field.default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class
-        default = default.factory(*([instance] if default.takes_self else []))
+        with unconfigured():
+            default = default.factory(*([instance] if default.takes_self else []))
     return bool(getattr(instance, field.name) == default)
 
 
 @attrs.frozen
-class Executor(Value):
+class Executor(Value, metaclass=Configurable):
     """Describes one backend and how to reach it: the base of every executor.
 
     An executor is a value: frozen, hashable, equal by content, picklable. Derive
@@ -443,6 +473,19 @@ class Executor(Value):
         """
         del circuit
         return 0.0
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Return what a job of these circuits is expected to take; by default unknown.
+
+        What is shown by `plan` and counted by budgets. Must be quick, and ask nobody:
+        say what is known for certain, or the most that it may be, and leave the rest
+        `None`. A budget of what is unknown lets nothing through.
+
+        Args:
+            circuits: The circuits of one job, with the shots they would be run with.
+        """
+        del circuits
+        return Estimate()
 
     def executions(self, circuit: QuantumScript) -> int:
         """Return how many of a job's shots a circuit takes; by default its own.

@@ -5,9 +5,10 @@ A plain call, `run_later`, `map` and a gradient all come through here.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ from qelectron_core.recovery import (
 )
 from qelectron_core.router import AnyRoute, Choices, Route
 from qelectron_core.runtime import runtime
+from qelectron_core.runtime.spending import admitted, hold, ledgers_of, release
 from qelectron_core.runtime.task import Batch, Task, describe
 from qelectron_core.scopes import add_to_scope, new_call_id
 from qelectron_core.shots import with_shots
@@ -84,35 +86,15 @@ class Dispatcher:
             output: How the call returns the results; see `Call`.
 
         Raises:
-            ConfigError: If the executor chosen for a circuit cannot run it.
+            ConfigError: If the executor chosen for a circuit cannot run it, or if the
+                daily budget cannot be read.
             SelectorError: If a selector fails.
         """
-        now, call = time.time(), Choices()
-        live = settings.gradient_method == "backprop"  # bound to tensors of now
-        mode = False if live else policy.mode
-        current = runtime()
+        current, tasks = runtime(), list[Task]()
         keeper = current.keeper(policy.store)
-        tasks: list[Task] = []
         try:
-            for index, circuit in enumerate(circuits):
-                route, ready = self._choose(circuit, call)
-                bound = route.bound.here()
-                task = Task(
-                    circuit=ready,
-                    requested=circuit,
-                    route=route,
-                    bound=bound,
-                    seed=self._seed(route, self._dispatched.next()),
-                    settings=settings,
-                    gathers=bool(bound.gathers(ready)),
-                    batch=batch,
-                    index=index,
-                    submitted_at=now,
-                    sink=self,
-                    keeper=keeper,
-                    cache=mode,
-                )
-                current.chosen(route)
+            for task in self._made(circuits, settings, batch, policy):
+                current.chosen(task.route)
                 tasks.append(task)
         except BaseException:
             current.forget(tasks)
@@ -124,13 +106,31 @@ class Dispatcher:
                 name=self._name,
                 executors=self._shown,
                 circuits=len(tasks),
-                at=now,
+                at=tasks[0].submitted_at if tasks else time.time(),
                 process=process(),
                 versions=versions(),
                 output=output,
             )
         )
         return tasks
+
+    def planned(
+        self,
+        circuits: Sequence[QuantumScript],
+        settings: Settings,
+        policy: Policy = USUAL,
+    ) -> list[Task]:
+        """Return the tasks that `tasks` would, and leave everything as it is.
+
+        Raises:
+            ConfigError: If the executor chosen for a circuit cannot run it.
+            SelectorError: If a selector fails.
+        """
+        aside = copy.copy(self)
+        aside.route = self.route.copied()
+        aside._dispatched = Counter(self._dispatched.coming)
+        batch = Batch("", len(circuits))
+        return list(aside._made(circuits, settings, batch, policy))
 
     def run(
         self,
@@ -173,6 +173,7 @@ class Dispatcher:
         """Take what became of a circuit: try again, or hand it over."""
         current = task.keeper.runtime  # of the call; there may be another one by now
         current.loads.remove(task.executor)
+        release(task)
         error = outcome if isinstance(outcome, Exception) else None
         if task.route.clusters:
             current.learned(task, execution, failed=is_executors(error))
@@ -180,15 +181,52 @@ class Dispatcher:
         if error is not None and not last and may_follow(task):
             following = self._following(task, error, execution)
         if following is not None:
-            current.report("retried", task, execution)
-            current.resubmit(*following)
-            return
+            refusal = _refused(following[0])
+            if refusal is None:
+                current.report("retried", task, execution)
+                current.resubmit(*following)
+                return
+            current.loads.remove(following[0].executor)
+            refusal.__cause__ = error
+            outcome = refusal
         outcome = task.keeper.cache.ended(task, outcome, execution)
         if isinstance(outcome, BaseException):
             current.report("failed", task, execution)
         else:
             current.report("completed", task, execution, outcome)
         task.resolve(outcome, execution)
+
+    def _made(
+        self,
+        circuits: Sequence[QuantumScript],
+        settings: Settings,
+        batch: Batch,
+        policy: Policy,
+    ) -> Iterator[Task]:
+        now, call = time.time(), Choices()
+        live = settings.gradient_method == "backprop"  # bound to tensors of now
+        mode = False if live else policy.mode
+        keeper = runtime().keeper(policy.store)
+        ledgers = ledgers_of(policy, keeper)
+        for index, circuit in enumerate(circuits):
+            route, ready = self._choose(circuit, call)
+            bound = route.bound.here()
+            yield Task(
+                circuit=ready,
+                requested=circuit,
+                route=route,
+                bound=bound,
+                seed=self._seed(route, self._dispatched.next()),
+                settings=settings,
+                gathers=bool(bound.gathers(ready)),
+                batch=batch,
+                index=index,
+                submitted_at=now,
+                sink=self,
+                keeper=keeper,
+                cache=mode,
+                ledgers=ledgers,
+            )
 
     def _choose(
         self,
@@ -250,6 +288,7 @@ class Dispatcher:
             bound=bound,
             seed=task.seed if same else self._seed(route, task.seed.ordinal),
             gathers=bool(bound.gathers(circuit)),
+            hold=None,
             submitted_at=time.time(),
             earlier=(*task.earlier, execution),
         )
@@ -257,6 +296,11 @@ class Dispatcher:
             again.keeper.cache.rename(again)
         again.keeper.runtime.chosen(route)
         return again
+
+
+def _refused(task: Task) -> Exception | None:
+    """Hold what another attempt is expected to take, or return why it must not be."""
+    return hold(task.ledgers, [task]) if task.ledgers else None
 
 
 def _refusal(route: Route, reason: str) -> str:
@@ -269,7 +313,7 @@ def _refusal(route: Route, reason: str) -> str:
 def run_here(tasks: Iterable[Task]) -> None:
     """Run tasks one by one in this thread."""
     current = runtime()
-    for task in tasks:
+    for task in admitted(list(tasks)):
         current.report("submitted", task)
         current.lane(task).run_here(task)
 
@@ -287,6 +331,11 @@ class Counter:
         with self._lock:
             number, self._next = self._next, self._next + 1
         return number
+
+    @property
+    def coming(self) -> int:
+        """The number that comes next."""
+        return self._next
 
     def __reduce__(self) -> tuple[type[Counter], tuple[int]]:
         """Go on, in the copy, with the number that would come next."""

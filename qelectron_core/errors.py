@@ -5,6 +5,7 @@ A message says what failed, what was expected, and what to do next.
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class QElectronError(Exception):
@@ -71,6 +72,22 @@ class UnsettledJobError(ExecutorError):
 
 class UnknownJobError(UnsettledJobError):
     """A vendor knows no job by this handle."""
+
+
+class BudgetError(QElectronError):
+    """A budget does not allow a circuit, which was therefore not sent.
+
+    Attributes:
+        plan: What would have been sent, a `Plan`, if that is known.
+    """
+
+    def __init__(self, message: str, plan: Any = None) -> None:
+        super().__init__(message, plan)
+        self.plan = plan
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return str(self.args[0])
 
 
 class FormatError(QElectronError, ValueError):

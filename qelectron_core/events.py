@@ -91,6 +91,7 @@ class Event:
         executor: The executor, as the user wrote it.
         at: When, in seconds since the epoch.
         execution: The full record, once completed, failed or retried.
+        circuits: How many circuits the call has; 0 if it happened to an executor.
     """
 
     kind: str
@@ -99,6 +100,7 @@ class Event:
     executor: Executor
     at: float
     execution: Execution | None = None
+    circuits: int = 0
 
 
 #: Receives events; called on worker threads, so it should be quick.

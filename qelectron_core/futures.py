@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from qelectron_core.events import Execution
-from qelectron_core.runtime import runtime
+from qelectron_core.runtime.runtime import runtime
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.keeper import Keeper

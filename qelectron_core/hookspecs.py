@@ -88,3 +88,12 @@ def qelectron_register_commands(register: Register) -> None:
         register: Takes a name and a `click.Command`. Its module is imported for
             `qelectron --help`, so it should import little more than click.
     """
+
+
+@hookspec
+def qelectron_register_tokens(register: Register) -> None:
+    """Offer a vendor's tokens to `qelectron token`.
+
+    Args:
+        register: Takes the vendor's name and a `VendorTokens`.
+    """

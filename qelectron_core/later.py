@@ -106,7 +106,7 @@ class Later:
     def _route(self, circuits: Circuits, *, is_plain: bool) -> None:
         interface = _interface(self._call, circuits, is_plain=is_plain)
         if interface == Interface.NUMPY:
-            self._submit(circuits, self._settings(circuits), self._finish)
+            self._submit(circuits, settings_for(self._call, circuits), self._finish)
             return
         differentiated = any(map(_is_differentiated, _parameters(circuits)))
         backprop = self._is_backprop(circuits, interface)
@@ -120,7 +120,7 @@ class Later:
             self._execute_now(circuits)  # whether it records is known to this thread
         else:
             settings = attrs.evolve(
-                self._settings(circuits),
+                settings_for(self._call, circuits),
                 gradient_method="backprop",
                 interface=interface.value,
             )
@@ -144,12 +144,12 @@ class Later:
             return finish_call(outputs.to_interface(tuple(results), interface.value))
 
         numeric, _ = convert_to_numpy_parameters(tuple(circuits))
-        self._submit(numeric, self._settings(circuits), finish)
+        self._submit(numeric, settings_for(self._call, circuits), finish)
 
     def _replay_later(self, circuits: Circuits, *, differentiated: bool) -> None:
         """Run now, with numbers; let PennyLane see the results afterwards."""
         numeric, _ = convert_to_numpy_parameters(tuple(circuits))
-        settings = self._settings(circuits)
+        settings = settings_for(self._call, circuits)
         # In torch, whether gradients are recorded is a matter of the thread and of the
         # moment; what counts is how it was when the call was made.
         recording = partial(_recording_gradients, circuits, on=differentiated)
@@ -185,29 +185,6 @@ class Later:
             device.policy,
             self._finish.output() if whole else None,
         )
-
-    def _settings(self, circuits: Circuits) -> Settings:
-        """Let PennyLane settle how mid-circuit measurements are executed.
-
-        It asks for the options and for whether there are shots, so it is asked once.
-        """
-        device: QElectronDevice = self._call.device
-        options = self._call.execute_kwargs
-        wanted = {name: options[name] for name in ("postselect_mode", "mcm_method")}
-        key = (*wanted.values(), any(circuit.shots for circuit in circuits))
-        settled = device.settled.get(key)
-        if settled is None:
-            probe = _SettingsProbe(device)
-            qml.execute(
-                circuits,
-                probe,
-                diff_method=None,
-                interface="numpy",
-                cache=False,
-                **wanted,
-            )
-            settled = device.settled[key] = settings_of(probe.config)
-        return settled
 
     def _is_backprop(self, circuits: Circuits, interface: Interface) -> bool:
         device: QElectronDevice = self._call.device
@@ -288,7 +265,9 @@ class LaterMany(Later):
         self._call = call
         self._finish = _FinishMany(built, count)
         with pennylane_code():
-            self._submit([built.circuit], self._settings([built.circuit]), self._finish)
+            self._submit(
+                [built.circuit], settings_for(call, [built.circuit]), self._finish
+            )
 
 
 class _FinishMany:
@@ -310,6 +289,30 @@ class _FinishMany:
         return [
             outputs.like_function(r, self._output, shot_vector=False) for r in single
         ]
+
+
+def settings_for(call: QElectron, circuits: Circuits) -> Settings:
+    """Let PennyLane settle how mid-circuit measurements are executed.
+
+    It asks for the options and for whether there are shots, so it is asked once.
+    """
+    device: QElectronDevice = call.device
+    options = call.execute_kwargs
+    wanted = {name: options[name] for name in ("postselect_mode", "mcm_method")}
+    key = (*wanted.values(), any(circuit.shots for circuit in circuits))
+    found = device.settled.get(key)
+    if found is None:
+        probe = _SettingsProbe(device)
+        qml.execute(
+            circuits,
+            probe,
+            diff_method=None,
+            interface="numpy",
+            cache=False,
+            **wanted,
+        )
+        found = device.settled[key] = settings_of(probe.config)
+    return found
 
 
 class _FirstOf:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import ClassVar, TypeVar
 
@@ -12,7 +12,9 @@ import attrs
 
 from qelectron_core.memory_documents import Documents
 from qelectron_core.memory_journal import Journal, bytes_of
+from qelectron_core.memory_ledgers import Ledgers
 from qelectron_core.store import (
+    Balance,
     Call,
     Claim,
     Document,
@@ -56,6 +58,7 @@ class MemoryStore(Store):
         self._journal = Journal(most_calls, most_result_bytes)
         self._results = _Results(most_result_bytes)
         self._documents = Documents(most_result_bytes)
+        self._ledgers = Ledgers()
         self._jobs: dict[str, Intent] = {}
         self._held: dict[Key, str] = {}
         self._lock = threading.Lock()
@@ -176,6 +179,27 @@ class MemoryStore(Store):
         with self._lock:
             return self._documents.drop(kind, id)
 
+    # --- Budgets ----------------------------------------------------------------------
+
+    def reserve(
+        self, ledger: str, wanted: Mapping[str, int], limits: Mapping[str, int]
+    ) -> Balance:
+        """Hold amounts, or refuse."""
+        with self._lock:
+            return self._ledgers.reserve(ledger, wanted, limits)
+
+    def settle(
+        self, ledger: str, held: Mapping[str, int], spent: Mapping[str, int]
+    ) -> None:
+        """Give back what is held, and note what was spent."""
+        with self._lock:
+            self._ledgers.settle(ledger, held, spent)
+
+    def balance(self, ledger: str) -> Balance:
+        """Return what is spent and held."""
+        with self._lock:
+            return self._ledgers.balance(ledger)
+
     # --- All of it --------------------------------------------------------------------
 
     def usage(self) -> Usage:
@@ -204,6 +228,7 @@ class MemoryStore(Store):
             self._journal.clear()
             self._results.clear()
             self._documents.clear()
+            self._ledgers.clear()
             self._jobs.clear()
             self._held.clear()
 

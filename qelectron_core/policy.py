@@ -1,29 +1,21 @@
-"""Whether results are reused, and where everything is kept."""
+"""What a QElectron says of its results: reused or not, kept where, at what price."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from qelectron_core.budget import Ledger, to_ledger
+from qelectron_core.config.layers import setting
 from qelectron_core.errors import ConfigError
 
 #: `False` runs always; `True` reuses the results of equal circuits; `"refresh"` runs
 #: and replaces them; `"top-up"` runs only the shots that are missing.
 CacheMode: TypeAlias = bool | Literal["refresh", "top-up"]
-
-#: The mode of QElectrons that name none.
-VARIABLE: Final = "QELECTRON_CACHE"
-_WORDS: Final[dict[str, CacheMode]] = {
-    **dict.fromkeys(("", "0", "no", "off", "false"), False),
-    **dict.fromkeys(("1", "yes", "on", "true"), True),
-    "refresh": "refresh",
-    "top-up": "top-up",
-}
 
 _block: ContextVar[CacheMode | None] = ContextVar("qelectron_cache", default=None)
 
@@ -52,10 +44,12 @@ class Policy:
         cache: Its mode, or `None` for the usual one.
         store: Where results and the journal are kept: a path, the name of a store,
             or a `Store`; `None` for the usual place.
+        budget: What its calls may spend, and have spent; given as a `Budget`.
     """
 
     cache: CacheMode | None = attrs.field(default=None, converter=_to_optional_mode)
     store: Any = None
+    budget: Ledger | None = attrs.field(default=None, converter=to_ledger)
 
     @property
     def mode(self) -> CacheMode:
@@ -63,19 +57,7 @@ class Policy:
         within = _block.get()
         if within is not None:
             return within
-        return _default() if self.cache is None else self.cache
-
-
-def _default() -> CacheMode:
-    given = os.environ.get(VARIABLE, "")
-    try:
-        return _WORDS[given.lower()]
-    except KeyError:
-        message = (
-            f"{VARIABLE}={given!r} is unknown. Expected 'true', 'false', 'refresh' or "
-            "'top-up'."
-        )
-        raise ConfigError(message) from None
+        return self.cache if self.cache is not None else setting("cache")
 
 
 @contextmanager

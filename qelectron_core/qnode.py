@@ -9,6 +9,7 @@ from typing import Any, overload
 import attrs
 import pennylane as qml
 
+from qelectron_core.budget import Budget
 from qelectron_core.building import Builder
 from qelectron_core.device import QElectronDevice
 from qelectron_core.dispatcher import USUAL
@@ -16,11 +17,14 @@ from qelectron_core.errors import ConfigError, check_options
 from qelectron_core.futures import QFuture
 from qelectron_core.later import Later
 from qelectron_core.mapping import run_map
+from qelectron_core.planning import plan_call
+from qelectron_core.plans import Plan
 from qelectron_core.policy import CacheMode, Policy
 from qelectron_core.recording import install, pennylane_code
 
 #: Options of `qelectron`, for the message about a misspelt one.
-OPTIONS = ("executors", "selector", "cache", "store")
+OPTIONS = ("executors", "selector", "cache", "store", "budget")
+_POLICY = ("cache", "store", "budget")
 
 
 class QElectron(qml.QNode):
@@ -39,7 +43,7 @@ class QElectron(qml.QNode):
         Args:
             qnode: The QNode; stays as it is.
             executors: See `qelectron`.
-            policy: `cache` and `store` of `qelectron`.
+            policy: `cache`, `store` and `budget` of `qelectron`.
 
         Raises:
             ConfigError: If the executors cannot honour the QNode's `diff_method`.
@@ -112,6 +116,25 @@ class QElectron(qml.QNode):
         later.send()
         return later.future
 
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """Tell what a call would do, without running or sending anything.
+
+        Circuits are built, and executors chosen, as the call would, on copies: the
+        next call is not changed by it. A call that is differentiated sends further
+        circuits for its gradient, which are not in the plan. Jobs are as if nothing
+        else were under way; what a backend does with a circuit is not looked at.
+
+        Returns:
+            Circuits, shots and jobs by executor, what is known of price and time, and
+            whether a budget would refuse it.
+
+        Raises:
+            Exception: What building the circuit, or a selector, raises.
+            ConfigError: If a selector cannot be copied.
+        """
+        _refuse_capture()
+        return plan_call(copy.copy(self), args, kwargs)
+
     def attach(self, handle: str, /, *args: Any, **kwargs: Any) -> QFuture:
         """Take the result of a call from a job that was submitted earlier.
 
@@ -177,10 +200,11 @@ class QElectron(qml.QNode):
     def update(self, **kwargs: Any) -> QElectron:
         """Return a QElectron with other settings; see `qml.QNode.update`.
 
-        Besides the QNode's own settings, takes `executors`, `cache` and `store`.
+        Besides the QNode's own settings, takes `executors`, `cache`, `store` and
+        `budget`; with a new budget, spending is counted from the beginning.
         """
         executors = kwargs.pop("executors", self.executors)
-        own = {name: kwargs.pop(name) for name in ("cache", "store") if name in kwargs}
+        own = {name: kwargs.pop(name) for name in _POLICY if name in kwargs}
         policy = attrs.evolve(self.policy, **own)
         kept = "device" not in kwargs and executors is self.executors
         updated = super().update(**kwargs) if kwargs else copy.copy(self)
@@ -222,6 +246,7 @@ def qelectron(
     selector: Any = ...,
     cache: CacheMode | None = ...,
     store: Any = ...,
+    budget: Budget | None = ...,
 ) -> QElectron: ...
 
 
@@ -233,16 +258,18 @@ def qelectron(
     selector: Any = ...,
     cache: CacheMode | None = ...,
     store: Any = ...,
+    budget: Budget | None = ...,
 ) -> Callable[[qml.QNode], QElectron]: ...
 
 
-def qelectron(
+def qelectron(  # noqa: PLR0913  # an option each
     qnode: Any = None,
     *,
     executors: Any = None,
     selector: Any = None,
     cache: CacheMode | None = None,
     store: Any = None,
+    budget: Budget | None = None,
     **unknown: Any,
 ) -> Any:
     """Make a QElectron of a QNode: its circuits are then run by executors.
@@ -264,6 +291,8 @@ def qelectron(
         store: Where results and the journal are kept: a path, the name of a store, or
             a `Store`. By default what `QELECTRON_STORE` says, else the installed
             store that outlives the process, else memory.
+        budget: The most that all its calls together may spend, a `Budget`; what would
+            exceed it is refused. Copies share it.
         **unknown: Refused; say what was probably meant.
 
     Returns:
@@ -290,7 +319,7 @@ def qelectron(
         executors = _with_selector(executors, selector)
     if qnode is None:
         return lambda function: qelectron(
-            function, executors=executors, cache=cache, store=store
+            function, executors=executors, cache=cache, store=store, budget=budget
         )
     if not isinstance(qnode, qml.QNode):
         message = (
@@ -298,7 +327,7 @@ def qelectron(
             "Put @ct.qelectron above @qml.qnode(device)."
         )
         raise TypeError(message)
-    return QElectron(qnode, executors=executors, policy=Policy(cache, store))
+    return QElectron(qnode, executors=executors, policy=Policy(cache, store, budget))
 
 
 def _with_selector(executors: Any, selector: Any) -> Any:

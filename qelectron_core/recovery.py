@@ -6,7 +6,7 @@ import random
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Final
 
-from qelectron_core.errors import JobCancelledError, UnsettledJobError
+from qelectron_core.errors import BudgetError, JobCancelledError, UnsettledJobError
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.task import Task
@@ -16,8 +16,8 @@ FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 30.0
 
 #: Errors after which a circuit is run nowhere again: somebody cancelled it, or it may
-#: be running, and costing, still.
-FINAL: Final = (CancelledError, JobCancelledError, UnsettledJobError)
+#: be running, and costing, still; or a budget does not allow it.
+FINAL: Final = (CancelledError, JobCancelledError, UnsettledJobError, BudgetError)
 
 
 def may_follow(task: Task) -> bool:
@@ -37,8 +37,8 @@ def may_fail_over(error: Exception) -> bool:
 
 def is_executors(error: Exception | None) -> bool:
     """Tell whether an error, if there is one, speaks against the executor."""
-    cancelled = (CancelledError, JobCancelledError)
-    return error is not None and not isinstance(error, cancelled)
+    not_its = (CancelledError, JobCancelledError, BudgetError)
+    return error is not None and not isinstance(error, not_its)
 
 
 def pause_before_retry(task: Task, error: Exception) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import os
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
@@ -28,14 +27,12 @@ from qelectron_core.errors import (
 )
 
 Kind: TypeAlias = Literal[
-    "executor", "selector", "store", "observer", "name", "command"
+    "executor", "selector", "store", "observer", "name", "command", "token"
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 #: Plugins named here (comma-separated entry-point names) are not loaded.
 DISABLE_VARIABLE: Final = "QELECTRON_DISABLE"
-#: When set to anything but "0", hook calls are printed to standard error.
-TRACE_VARIABLE: Final = "QELECTRON_TRACE"
 
 
 class EntryPoint(Protocol):
@@ -176,10 +173,22 @@ def registry() -> Registry:
     """Return the registry of the installed plugins, loaded at first use."""
     from importlib_metadata import entry_points
 
-    disabled = os.environ.get(DISABLE_VARIABLE, "").split(",")
-    trace = os.environ.get(TRACE_VARIABLE, "0") not in {"", "0"}
     found: Any = entry_points(group=hookspecs.PROJECT)
-    return load(found, disabled=[name.strip() for name in disabled], trace=trace)
+    disabled, trace = _configured("disable"), _configured("trace")
+    return load(found, disabled=disabled, trace=trace)
+
+
+def _configured(name: str) -> Any:
+    """Return a setting. Plugins load whatever is wrong with it, so as to mend it."""
+    from qelectron_core.config.layers import Config, setting
+
+    try:
+        return setting(name)
+    except ConfigError as error:
+        from qelectron_core.saying import say_once
+
+        say_once(str(error))
+        return Config().setting(name).value
 
 
 class _Loader:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
-from qelectron_core.contracts import Executor, Job, Outcome, Result
+from qelectron_core.contracts import Estimate, Executor, Job, Outcome, Result
 from qelectron_core.errors import ConfigError, ExecutorError
 
 if TYPE_CHECKING:
@@ -212,6 +212,13 @@ class RemoteExecutor(Executor):
     def polling(self) -> Polling:
         """How often to ask for the status of a job."""
         return Polling()
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Return what a job of these circuits is expected to take.
+
+        By default its price, as `cost_usd` tells it, and no seconds.
+        """
+        return Estimate(cost_usd=self.cost_usd(circuits))
 
     def cost_usd(self, circuits: Sequence[QuantumScript]) -> float | None:
         """Return the price of a job of these circuits in US dollars, if known."""

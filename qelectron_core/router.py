@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Collection, Iterator
+from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qelectron_core.cluster import Member, QCluster
 from qelectron_core.contracts import Executor
 from qelectron_core.errors import ConfigError, QElectronError, SelectorError
 from qelectron_core.registry import registry
-from qelectron_core.runtime import runtime
+from qelectron_core.runtime.runtime import runtime
 from qelectron_core.shots import with_shots_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class Route:
         self.member = member
         self.bound = bound
         self.clusters = clusters
+
+    def copied(self, clusters: tuple[ClusterRoute, ...] = ()) -> Route:
+        """Return the same way, for choices that are to leave no trace."""
+        return Route(self.member, self.bound, clusters)
 
     def with_own_shots(self, circuit: QuantumScript) -> QuantumScript:
         """Return the circuit with the shots that the executor asks for.
@@ -104,6 +110,18 @@ class ClusterRoute:
         within = (*clusters, self)
         self._children = [make_route(m, device, within) for m in cluster.executors]
         self._selector = _make_selector(cluster.selector)
+
+    def copied(self, clusters: tuple[ClusterRoute, ...] = ()) -> ClusterRoute:
+        """Return the same ways with a copy of the selector, which stands where it does.
+
+        Raises:
+            ConfigError: If the selector cannot be copied.
+        """
+        made: ClusterRoute = object.__new__(type(self))
+        made.member = self.member
+        made._children = [one.copied((*clusters, made)) for one in self._children]
+        made._selector = _copied(self._selector, self.member)
+        return made
 
     def choose(
         self,
@@ -213,6 +231,31 @@ def make_route(
     if isinstance(member, QCluster):
         return ClusterRoute(member, device, clusters)
     return Route(member, member.for_device(device), clusters)
+
+
+def _copied(selector: Any, cluster: QCluster) -> Any:
+    """Return a selector in the same state; it knows the same executors."""
+    same = {id(member): member for member in cluster.executors}
+    try:
+        if not isinstance(selector, FunctionType) or not selector.__closure__:
+            return copy.deepcopy(selector, same)
+        cells = copy.deepcopy(
+            [cell.cell_contents for cell in selector.__closure__], same
+        )
+    except Exception as error:
+        message = (
+            f"selector {selector!r} cannot be copied: {type(error).__name__}: {error}. "
+            "A plan asks a copy, so that the next call is not changed by it. Give its "
+            "class a __deepcopy__ or a __reduce__."
+        )
+        raise ConfigError(message) from error
+    return FunctionType(
+        selector.__code__,
+        selector.__globals__,
+        selector.__name__,
+        selector.__defaults__,
+        tuple(map(CellType, cells)),
+    )
 
 
 def _n_results(circuit: QuantumScript) -> int | None:

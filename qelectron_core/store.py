@@ -283,6 +283,34 @@ class Document:
         return self.kind, self.id, self.part
 
 
+@attrs.frozen(eq=False)
+class Balance:
+    """What was spent of a budget, and what is held for circuits under way.
+
+    Amounts are integers by unit; a unit that is missing is 0.
+
+    Attributes:
+        spent: What was spent.
+        held: What is held for circuits that have not been sent yet.
+        granted: Whether what was asked for is held, too.
+    """
+
+    spent: Mapping[str, int]
+    held: Mapping[str, int]
+    granted: bool = True
+
+    def used(self, unit: str) -> int:
+        """Return how much of a unit is spent or held."""
+        return self.spent.get(unit, 0) + self.held.get(unit, 0)
+
+    def allows(self, wanted: Mapping[str, int], limits: Mapping[str, int]) -> bool:
+        """Tell whether amounts fit: of some, spent, held and they stay in the limit."""
+        return not any(
+            amount > 0 and unit in limits and self.used(unit) + amount > limits[unit]
+            for unit, amount in wanted.items()
+        )
+
+
 class Store:
     """Keeps the journal, the jobs at vendors, and results; for plugin authors.
 
@@ -424,6 +452,47 @@ class Store:
         """Forget a thing with all of its parts; return how many documents it had."""
         raise NotImplementedError
 
+    # --- Budgets ----------------------------------------------------------------------
+
+    # As with documents: for a store without these, the core counts by itself, for one
+    # process, and says so.
+
+    def reserve(
+        self, ledger: str, wanted: Mapping[str, int], limits: Mapping[str, int]
+    ) -> Balance:
+        """Hold amounts for circuits that are about to be sent, or refuse.
+
+        Atomic among threads and processes: what is spent and held never exceeds the
+        limits together, and nothing is refused that fits (`Balance.allows`). What a
+        process held that has ended counts no more.
+
+        Args:
+            ledger: Whose amounts; any text.
+            wanted: What to hold, all of it or nothing; integers of 0 or more by unit,
+                which the store need not understand.
+            limits: The most that may be spent and held, by unit; others have none.
+
+        Returns:
+            What is spent and held after it, and whether it was granted.
+        """
+        raise NotImplementedError
+
+    def settle(
+        self, ledger: str, held: Mapping[str, int], spent: Mapping[str, int]
+    ) -> None:
+        """Give back what this store holds, and note what was spent; both or neither.
+
+        Args:
+            ledger: Whose amounts.
+            held: What is held no more; never more than the store holds.
+            spent: What was spent; below 0 for what is given back.
+        """
+        raise NotImplementedError
+
+    def balance(self, ledger: str) -> Balance:
+        """Return what is spent and held."""
+        raise NotImplementedError
+
     # --- All of it --------------------------------------------------------------------
 
     def usage(self) -> Usage:
@@ -469,6 +538,11 @@ class Usage:
 def keeps_documents(store: Store) -> bool:
     """Tell whether a store has a place for documents; those of old have none."""
     return type(store).put is not Store.put
+
+
+def keeps_ledgers(store: Store) -> bool:
+    """Tell whether a store counts what is spent; those of old do not."""
+    return type(store).reserve is not Store.reserve
 
 
 #: States of circuits that are over.

@@ -162,7 +162,15 @@ def test_table_names_what_each_plugin_offers() -> None:
     core = ["core", "qelectron-core", ct.__version__, "executors:", "FakeCloud"]
     assert core in lines
     assert ["stores:", "memory"] in lines
-    assert ["commands:", "check,", "demo,", "new-plugin,", "plugins"] in lines
+    assert [
+        "commands:",
+        "check,",
+        "config,",
+        "demo,",
+        "new-plugin,",
+        "plugins,",
+        "token",
+    ] in lines
     assert "\x1b" not in result.stdout  # no colours in a pipe
 
 
@@ -171,7 +179,14 @@ def test_json_names_what_each_plugin_offers(installed: Callable[..., None]) -> N
     result = run("plugins", "--json")
     assert result.exit_code == 0
     core, odd = json.loads(result.stdout)
-    assert core["commands"] == ["check", "demo", "new-plugin", "plugins"]
+    assert core["commands"] == [
+        "check",
+        "config",
+        "demo",
+        "new-plugin",
+        "plugins",
+        "token",
+    ]
     assert core["error"] is None
     assert odd == {
         "name": "odd",
@@ -183,6 +198,7 @@ def test_json_names_what_each_plugin_offers(installed: Callable[..., None]) -> N
         "observers": [],
         "names": [],
         "commands": [],
+        "tokens": [],
         "error": "ValueError: out of order",
     }
 
@@ -270,7 +286,15 @@ def test_completion_survives_a_command_that_does_not_load(
     context = click.Context(cli, resilient_parsing=True)
     assert cli.get_command(context, "wrong") is None
     known = cli.list_commands(context)
-    assert known == ["check", "demo", "new-plugin", "plugins", "wrong"]
+    assert known == [
+        "check",
+        "config",
+        "demo",
+        "new-plugin",
+        "plugins",
+        "token",
+        "wrong",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 
 import qelectron_core as ct
 from qelectron_core import errors, events, hookspecs, testing
+from qelectron_core.config.schema import SETTINGS
 from qelectron_core.registry import registry
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -86,6 +87,7 @@ TABLES: Final[Tables] = {
     ("executors", "Seed"): fields(ct.Seed),
     ("executors", "Settings"): fields(ct.Settings),
     ("executors", "Outcome"): fields(ct.Outcome),
+    ("executors", "Estimate"): fields(ct.Estimate),
     ("executors", "Capabilities"): fields(ct.Capabilities),
     ("executors", "Limits"): fields(ct.Limits),
     ("remote-executors", "What you write"): members(ct.RemoteExecutor),
@@ -100,6 +102,7 @@ TABLES: Final[Tables] = {
         f'"{kind}"' for part in get_args(events.EventKind) for kind in get_args(part)
     ],
     ("events", "Execution"): fields(ct.Execution) + members(ct.Execution),
+    ("config", "Settings"): [*SETTINGS],
     ("stores", "Stores"): members(ct.Store),
     ("stores", "Call"): fields(ct.Call),
     ("stores", "Entry"): fields(ct.Entry),
@@ -107,6 +110,11 @@ TABLES: Final[Tables] = {
     ("stores", "Key"): fields(ct.Key),
     ("stores", "Kept"): fields(ct.Kept),
     ("stores", "Claim"): fields(ct.Claim),
+    ("stores", "Balance"): fields(ct.Balance),
+    ("budgets", "Plan"): fields(ct.Plan),
+    ("budgets", "PlannedJob"): fields(ct.PlannedJob),
+    ("budgets", "Budget"): fields(ct.Budget),
+    ("budgets", "Spent"): fields(ct.Spent),
     ("stores", "Usage"): fields(ct.Usage),
     ("stores", "Intent"): fields(ct.Intent),
     ("stores", "Document"): fields(ct.Document),

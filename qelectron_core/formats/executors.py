@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
+from qelectron_core.config import unconfigured
 from qelectron_core.contracts import Executor
 from qelectron_core.errors import FormatError, QElectronError
 from qelectron_core.formats import plain
@@ -69,7 +70,8 @@ def load_executor(text: str) -> Executor:
     if missing:
         message = f"{kind.__name__!r} cannot be restored: option"
         raise FormatError(f"{message} {', '.join(missing)} could not be written.")
-    made = _Reader(kind).build(kind, found.get("options"))
+    with unconfigured():  # what was not written had its default, whatever config says
+        made = _Reader(kind).build(kind, found.get("options"))
     if not isinstance(made, Executor):
         raise FormatError(f"{kind.__name__!r} makes no executor.")
     return made
@@ -86,7 +88,8 @@ def _given(value: Any) -> Iterator[tuple[Any, Any]]:
 def _is_default(instance: Any, field: Any) -> bool:
     default = field.default
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class
-        default = default.factory(*([instance] if default.takes_self else []))
+        with unconfigured():
+            default = default.factory(*([instance] if default.takes_self else []))
     value = getattr(instance, field.name)
     # True is no 1 here: options are restored in the type they had.
     return type(value) is type(default) and bool(value == default)

@@ -76,7 +76,8 @@ def adopt(  # noqa: PLR0913  # what waits, where, and for whom
     sink = Adopted(runtime, keeper, whole)
     tasks = _tasks(intent, route, sink, keeper, batches or {})
     keeper.cache.expect(tasks)
-    _log.warning("%s", _announcement(intent))
+    ids = {"job_id": intent.job_id, "executor": intent.shown}
+    _log.warning("%s", _announcement(intent), extra=ids)
     runtime.remote_lane(tasks[0]).adopt(tasks, intent)
 
 

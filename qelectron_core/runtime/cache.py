@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from qelectron_core.errors import UnsettledJobError
+from qelectron_core.errors import BudgetError, UnsettledJobError
 from qelectron_core.events import Execution
 from qelectron_core.recovery import FINAL
 from qelectron_core.runtime import topping
@@ -85,6 +85,38 @@ class Cache:
         fresh, away = self._sorted(leaders)
         self._await(away)
         return others + fresh
+
+    def lacking(self, tasks: Sequence[Task]) -> list[Task]:
+        """Return the circuits that would run, were these asked for now.
+
+        Claims nothing; circuits that another process runs are taken to be run here.
+        """
+        keys, seen, lacking = self._keys.copied(), set[Key](), []
+        for task in tasks:
+            key = keys.of(task) if task.cache else None
+            if key is None or task.cache == "refresh":
+                lacking.append(task)
+                continue
+            tops_up = task.cache == "top-up" and topping.is_possible(task)
+            claim = Key(key.pool, "pool") if tops_up else key
+            if claim in seen or claim in self._groups:
+                continue
+            seen.add(claim)
+            task.key = key
+            if not self._has(keys, task, tops_up=tops_up):
+                lacking.append(task)
+        return lacking
+
+    def _has(self, keys: Keys, task: Task, *, tops_up: bool) -> bool:
+        assert task.key is not None
+        if not tops_up:
+            wanted = [task.key, *keys.elsewhere(task, task.key)]
+            return any(self._keeper.find(wanted))
+        pool = self._keeper.pool(task.key.pool)
+        if topping.enough(task, pool) is not None:
+            return True
+        topping.reduce(task, pool)
+        return False
 
     def name(self, task: Task) -> None:
         """Give a circuit the key by which its result is kept."""
@@ -199,7 +231,8 @@ class Cache:
         if followers is None:
             return
         self._keeper.release([_claim(task)])
-        cancelled = isinstance(error, CancelledError)
+        # Nor does a budget, which need not be theirs.
+        cancelled = isinstance(error, (BudgetError, CancelledError))
         if cancelled or (_is_adopted(task) and not isinstance(error, FINAL)):
             self.runtime.submit(followers)  # it says nothing about them
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from qelectron_core.remote import RemoteExecutor
 from qelectron_core.runtime.loop import in_thread
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qelectron_core.events import Execution
     from qelectron_core.runtime.keeper import Keeper
 
+T = TypeVar("T")
 #: The result of a circuit, and how it came about.
 _Result: TypeAlias = "tuple[Task, Any, Execution]"
 
@@ -45,6 +46,12 @@ class RemoteJournal:
     async def ended(self, job_id: str, results: Sequence[_Result] = ()) -> None:
         """Write the results of a job, and that it needs no more attention."""
         await self._do(self._ended, job_id, results)
+
+    async def do(self, work: Callable[..., T], *args: Any) -> T:
+        """Do what may wait for the store."""
+        if self._keeper.store.instant:
+            return work(*args)
+        return await in_thread(work, *args)
 
     def _intend(
         self, job_id: str, executor: RemoteExecutor, tasks: Sequence[Task]

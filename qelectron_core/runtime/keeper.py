@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from qelectron_core.budget import today
 from qelectron_core.errors import KNOWN_DISTRIBUTIONS
 from qelectron_core.events import CircuitEventKind, Execution
 from qelectron_core.memory_store import MemoryStore
+from qelectron_core.runtime.daily import DailyLedger
 from qelectron_core.runtime.journal import RemoteJournal
 from qelectron_core.runtime.notes import Note, entries_of
+from qelectron_core.runtime.refusals import broken
 from qelectron_core.store import (
+    Balance,
     Call,
     Claim,
     Document,
@@ -23,6 +27,7 @@ from qelectron_core.store import (
     Key,
     Store,
     keeps_documents,
+    keeps_ledgers,
 )
 
 if TYPE_CHECKING:
@@ -40,10 +45,16 @@ MOST_GATHERED: Final = 256
 MOST_WAITING: Final = 50_000
 #: Seconds that the writing thread waits for more before it ends.
 IDLE_S: Final = 10.0
+Amounts: TypeAlias = Mapping[str, int]
 _WRITING: Final = frozenset({"write", "put"})
 _NO_PLACE: Final = (
     "The store %r has no place for what plugins keep, such as the state of workflows: "
     "until the program ends, that is in memory. Upgrade the store, or use another one."
+)
+
+_ALONE: Final = (
+    "The store %r does not count what other processes spend: the daily budget holds "
+    "for this process alone. Upgrade the store, or use one that outlives the process."
 )
 
 
@@ -68,6 +79,9 @@ class Keeper:
         self._is_fleeting = is_usual and not store.durable
         #: Where documents are, if the store has no place for them.
         self._beside = None if keeps_documents(store) else MemoryStore()
+        #: Where ledgers are, if the store counts none.
+        self._ledgers = None if keeps_ledgers(store) else MemoryStore()
+        self._daily: DailyLedger | None = None
         self.cache = make_cache(self)
         self.remote = RemoteJournal(self)
         self._lock = threading.Lock()
@@ -83,6 +97,7 @@ class Keeper:
         self._is_over = False
         self._has_failed = False
         self._has_said_beside = False
+        self._has_said_alone = False
 
     @property
     def runtime(self) -> Runtime:
@@ -255,6 +270,56 @@ class Keeper:
         """Forget a thing that a plugin keeps; return how many documents it had."""
         self.flush()
         return int(self._ask_documents("drop", 0, kind, id))
+
+    def daily(self, text: str) -> DailyLedger:
+        """Return the budget of today.
+
+        Raises:
+            ConfigError: If the text cannot be read.
+        """
+        known = self._daily
+        if known is None or not known.is_of_now(text):
+            known = self._daily = DailyLedger(text, today(), self)
+        return known
+
+    def reserve(
+        self, ledger: str, title: str, wanted: Amounts, limits: Amounts
+    ) -> Balance:
+        """Hold amounts, all of them or none; see `Store.reserve`.
+
+        Raises:
+            BudgetError: If the store failed, so that nobody knows what was spent.
+        """
+        store = self._ledgers or self.store
+        self._say_if_alone()
+        if self._ledgers is None and (self._has_failed or self._is_over):
+            raise broken(title, "see above" if self._has_failed else "it is closed")
+        try:
+            return store.reserve(ledger, wanted, limits)
+        except Exception as error:
+            self.failed(error, store)
+            raise broken(title, error) from error
+
+    def settle(self, ledger: str, held: Amounts, spent: Amounts) -> None:
+        """Give back what was held, and note what was spent."""
+        if self._ledgers is not None:
+            self._ledgers.settle(ledger, held, spent)
+        elif not self._has_failed:
+            self._ask("settle", None, ledger, held, spent)
+
+    def balance(self, ledger: str) -> Balance:
+        """Return what is spent and held."""
+        if self._ledgers is not None:
+            return self._ledgers.balance(ledger)
+        nothing: Balance = self._ask("balance", Balance({}, {}), ledger)
+        return nothing
+
+    def _say_if_alone(self) -> None:
+        """Say once that other processes do not see what this one spends."""
+        if self._has_said_alone or (self._ledgers is None and self.store.durable):
+            return
+        self._has_said_alone = True
+        _log.warning(_ALONE, self.store)
 
     def _ask_documents(
         self, method: str, otherwise: Any, *args: Any, **options: Any

@@ -11,8 +11,8 @@ import attrs
 
 from qelectron_core.errors import FormatError
 from qelectron_core.formats import circuit_digest, executor_digest, pool_of
-from qelectron_core.runtime.saying import say_once
 from qelectron_core.runtime.task import describe
+from qelectron_core.saying import say_once
 from qelectron_core.store import Key
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ class Keys:
     def __init__(self) -> None:
         self._asked: dict[Key, int] = {}  # what was asked for longest ago is first
         self._lock = threading.Lock()
+
+    def copied(self) -> Keys:
+        """Return keys that go on from here, and leave these where they are."""
+        made = Keys()
+        with self._lock:
+            made._asked = dict(self._asked)
+        return made
 
     def of(self, task: Task) -> Key | None:
         """Return the key of a circuit; `None`, and say so, if it cannot be told."""

@@ -20,6 +20,7 @@ from qelectron_core.recording import pennylane_code
 from qelectron_core.runtime.loop import Timer
 from qelectron_core.runtime.pending import Pending
 from qelectron_core.runtime.services import Report, Services
+from qelectron_core.runtime.spending import spend
 from qelectron_core.runtime.task import Ran, Task, note_job, settle
 
 _log: Final = logging.getLogger("qelectron")
@@ -190,6 +191,7 @@ class Lane:
         ran = attrs.evolve(job.ran, last=True) if self._closed else job.ran
         settled = [
             *((t, o, ran) for t, o in zip(job.runnable, outcomes, strict=True)),
+            *((task, error, Ran(last=True)) for task, error in job.refused.items()),
             *((task, CancelledError(), Ran()) for task in job.dropped()),
         ]
         with ExitStack() as every:  # each is told, whatever another one raises
@@ -257,14 +259,18 @@ class _RunningJob:
     def __init__(self, tasks: list[Task]) -> None:
         self.tasks = tasks
         self.runnable: list[Task] = []
+        self.refused: dict[Task, Exception] = {}
         self.ran = Ran(new_id("job"), len(tasks))
         self._lock = threading.Lock()
         self._ended = False
 
     def start(self, report: Report) -> None:
         """Keep the circuits that nobody cancelled, and say that they start."""
-        for task in self.tasks:
-            if task.batch.start():
+        starting = [task for task in self.tasks if task.batch.start()]
+        if any(task.hold is not None for task in starting):
+            _, self.refused = spend(starting)
+        for task in starting:
+            if task not in self.refused:
                 self.runnable.append(task)
                 report("started", task)
         if len(self.runnable) < len(self.tasks):
@@ -278,7 +284,7 @@ class _RunningJob:
 
     def dropped(self) -> set[Task]:
         """Return the circuits that were cancelled."""
-        return set(self.tasks).difference(self.runnable)
+        return set(self.tasks).difference(self.runnable, self.refused)
 
 
 def jobs_at_once(executor: Executor) -> int:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from qelectron_core.events import (
@@ -17,6 +17,7 @@ from qelectron_core.events import (
     Observer,
 )
 from qelectron_core.registry import Registration, registry
+from qelectron_core.runtime.logbook import ids_of, is_logged, log_event
 
 if TYPE_CHECKING:
     from qelectron_core.contracts import Executor
@@ -54,15 +55,31 @@ class Observers:
     def tell(
         self, kind: CircuitEventKind, task: Task, execution: Execution | None = None
     ) -> None:
-        """Tell all observers what happened to a circuit."""
-        if self._named:
-            now, call_id = time.time(), task.batch.call_id
-            event = Event(kind, call_id, task.index, task.executor, now, execution)
-            self.send(event)
+        """Tell all observers, and the log, what happened to a circuit."""
+        if not self._named and not is_logged(kind):
+            return
+        batch = task.batch
+        event = Event(
+            kind,
+            batch.call_id,
+            task.index,
+            task.executor,
+            time.time(),
+            execution,
+            len(batch.results),
+        )
+        # As in the caller's thread, wherever this is: whoever traces programs keeps in
+        # a context variable what the call is part of. A copy, as threads may not share.
+        batch.context.copy().run(self._tell, event)
 
     def tell_of_executor(self, kind: ExecutorEventKind, executor: Executor) -> None:
-        """Tell all observers what happened to an executor."""
-        self.send(Event(kind, "", -1, executor, time.time()))
+        """Tell all observers, and the log, what happened to an executor."""
+        self._tell(Event(kind, "", -1, executor, time.time()))
+
+    def _tell(self, event: Event) -> None:
+        with suppress(Exception):  # of a filter, or an executor's repr: as of observers
+            log_event(event)
+        self.send(event)
 
     def send(self, event: Event | Callable[[], Event]) -> None:
         """Send an event, or what makes one, to all observers."""
@@ -73,7 +90,11 @@ class Observers:
             try:
                 observer(made)
             except (Exception, SystemExit):
-                _log.exception("observer %s failed; the run goes on", name)
+                message = (
+                    "observer %s failed at %r of circuit %s of %s; the run goes on"
+                )
+                told = (name, made.kind, made.index, made.call_id or "no call")
+                _log.exception(message, *told, extra=ids_of(made))
 
 
 def _load(registration: Registration) -> tuple[str, Any] | None:

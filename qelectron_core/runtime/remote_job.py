@@ -23,6 +23,8 @@ from qelectron_core.ids import new_id
 from qelectron_core.remote import Handle, Polling, RemoteExecutor, State, Status
 from qelectron_core.runtime.account import NOT_ACCEPTED, PASSING, Account, call, pause
 from qelectron_core.runtime.lane import checked, make_job
+from qelectron_core.runtime.notes import shown
+from qelectron_core.runtime.spending import Charge, spend
 from qelectron_core.runtime.task import (
     Ran,
     Task,
@@ -60,6 +62,7 @@ class RemoteJob:
 
     __slots__ = (
         "_account",
+        "_charges",
         "_deadline",
         "_detached",
         "_executor",
@@ -114,6 +117,7 @@ class RemoteJob:
         self._is_adopted = known is not None
         self._misses = 0
         self._missing_since = 0.0
+        self._charges: list[Charge] = []
         self._unsure = False  # whether the vendor may have accepted it unseen
 
     async def send(self, resource: Any) -> None:
@@ -121,22 +125,52 @@ class RemoteJob:
         tasks = [task for task in self.tasks if task is not None]
         if self.ended or not tasks:
             return
-        self.tasks = list(tasks)  # without those cancelled meanwhile
+        tasks = await self._paid(tasks)
+        if not tasks:
+            return
         self.ran = attrs.evolve(self.ran, size=len(tasks))
         job = make_job(self.ran.job_id, tasks, resource)
         await self.journal.intend(self.ran.job_id, self._executor, tasks)
         if self.ended:  # cancelled, while that was being written
             await self.journal.ended(self.ran.job_id)
+            await self._give_back()
             return
         try:
             async with asyncio.timeout_at(self._deadline):
                 found = await self._submit(job)
         except Exception as error:
+            if not self._unsure:
+                await self._give_back()
             if self._detached and not self._unsure:
                 await self.journal.ended(self.ran.job_id)
             self.end([self._not_sent(job, error)] * self.ran.size)
             return
         await self.adopt(Handle(found, job))
+
+    async def _paid(self, tasks: list[Task]) -> list[Task]:
+        """Spend what the job takes; return the circuits that go, none if it stays."""
+        self.tasks = list(tasks)  # without those cancelled meanwhile
+        if all(task.hold is None for task in tasks):
+            return tasks
+        self._charges, refused = await self.journal.do(spend, tasks)
+        if not self.ended:
+            told = [(task, refused[task]) for task in self.tasks if task in refused]
+            self._lane.deliver(told, Ran(last=True))
+        going = [t for t in self.tasks if t is not None and t not in refused]
+        self.tasks = list(going)
+        if going and not self.ended:
+            return going
+        await self._give_back()
+        if not self.ended:
+            self.ended = True
+            self._lane.forget(self)
+        return []
+
+    async def _give_back(self) -> None:
+        """Give back what was spent: the job did not get to the vendor."""
+        charges, self._charges = self._charges, []
+        for charge in charges:
+            await self.journal.do(charge.give_back)
 
     async def adopt(self, handle: Handle) -> None:
         """Go on with a job that the vendor has."""
@@ -222,10 +256,12 @@ class RemoteJob:
             )
         except Exception as error:
             _log.warning(
-                "job %s of %r could not be cancelled and may still run: %s",
+                "job %s (%s) of %r could not be cancelled and may still run: %s",
                 self.handle,
+                self.ran.job_id,
                 self._executor,
                 describe(error),
+                extra={"job_id": self.ran.job_id, "executor": shown(self._executor)},
             )
             return False
         return True

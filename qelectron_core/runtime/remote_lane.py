@@ -16,6 +16,7 @@ from qelectron_core.recording import install
 from qelectron_core.remote import Handle, RemoteExecutor
 from qelectron_core.runtime.account import Account, call
 from qelectron_core.runtime.lane import jobs_at_once, make_job
+from qelectron_core.runtime.logbook import ids_of_task
 from qelectron_core.runtime.loop import LoopThread
 from qelectron_core.runtime.pending import Pending
 from qelectron_core.runtime.remote_job import RemoteJob
@@ -208,7 +209,9 @@ class RemoteLane:
             try:
                 settle(task, outcome, ran)
             except BaseException:  # of a callback; the others are told all the same
-                _log.exception("a result could not be handed over")
+                message = "the result of circuit %s of %s could not be handed over"
+                ids = ids_of_task(task, ran.job_id)
+                _log.exception(message, task.index, task.batch.call_id, extra=ids)
 
     async def _send(self, job: RemoteJob) -> None:
         try:

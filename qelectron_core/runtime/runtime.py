@@ -26,10 +26,12 @@ from qelectron_core.runtime.delivery import Delivery
 from qelectron_core.runtime.keeper import Keeper
 from qelectron_core.runtime.lane import Lane
 from qelectron_core.runtime.loads import Load, Loads
+from qelectron_core.runtime.logbook import ids_of_task
 from qelectron_core.runtime.loop import LoopThread, Timer
 from qelectron_core.runtime.observers import Observers
 from qelectron_core.runtime.remote_lane import RemoteLane
 from qelectron_core.runtime.services import Services
+from qelectron_core.runtime.spending import admitted, release
 from qelectron_core.runtime.stores import open_or_memory, wanted
 from qelectron_core.runtime.task import Ran, Task, recorded, settle
 from qelectron_core.runtime.workers import Workers
@@ -132,7 +134,8 @@ class Runtime:
         return fresh
 
     def send(self, tasks: Sequence[Task], *, wait: bool = False) -> None:
-        """Queue circuits on the lanes of their executors."""
+        """Queue circuits on the lanes of their executors, if budgets allow them."""
+        tasks = admitted(tasks)
         by_lane = self.by_lane(tasks)
         for task in tasks:
             self.report("submitted", task)
@@ -167,6 +170,7 @@ class Runtime:
             if task.is_settled:
                 continue
             self.loads.remove(task.executor)
+            release(task)
             if task.claim is not None:
                 reason = error or CancelledError()
                 task.keeper.cache.ended(task, *recorded(task, reason, Ran()))
@@ -217,7 +221,11 @@ class Runtime:
         try:
             task.route.learn(task.circuit, execution)
         except Exception:
-            _log.exception("a selector failed to learn; the run goes on")
+            message = (
+                "a selector failed to learn from circuit %s of %s; the run goes on"
+            )
+            ids = ids_of_task(task, execution.job_id)
+            _log.exception(message, task.index, task.batch.call_id, extra=ids)
         for cluster in task.route.clusters:
             if cluster.member.failover is None or (execution.error and not failed):
                 continue

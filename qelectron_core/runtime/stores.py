@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from typing import Any
 
+from qelectron_core.config.layers import current
 from qelectron_core.errors import (
     PluginLoadError,
     QElectronError,
@@ -13,23 +14,24 @@ from qelectron_core.errors import (
 )
 from qelectron_core.memory_store import MemoryStore
 from qelectron_core.registry import registry
-from qelectron_core.runtime.saying import say_once
+from qelectron_core.saying import say_once
 from qelectron_core.store import Store
-
-#: Path, or name, of the store that is used unless a QElectron names one.
-VARIABLE: Final = "QELECTRON_STORE"
 
 
 def wanted(location: Any) -> Any:
-    """Return where to keep things: as asked for, or as the environment says."""
+    """Return where to keep things: as asked for, or as config says."""
+    folder = os.curdir
     if location is None:
-        location = os.environ.get(VARIABLE) or None
+        found = current().setting("store")
+        location = found.value
+        if found.file is not None:
+            folder = os.fspath(found.file.path.parent)
     if isinstance(location, Store) or location is None:
         return location
     text = os.fspath(location)
     if text in registry().registrations("store"):
         return text
-    return os.path.abspath(os.path.expanduser(text))
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(text)))
 
 
 def open_store(location: Any = None) -> Store:
@@ -37,7 +39,7 @@ def open_store(location: Any = None) -> Store:
 
     Args:
         location: A path, the name of a registered store, or a `Store`; `None` for
-            what `QELECTRON_STORE` says, else the installed store that outlives the
+            what config says (`store`), else the installed store that outlives the
             process, else memory.
 
     Raises:

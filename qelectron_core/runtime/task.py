@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -17,10 +18,12 @@ from qelectron_core.events import Execution
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
+    from qelectron_core.budget import Ledger
     from qelectron_core.contracts import Executor, Result, Seed, Settings
     from qelectron_core.policy import CacheMode
     from qelectron_core.router import Route
     from qelectron_core.runtime.keeper import Keeper
+    from qelectron_core.runtime.spending import Hold
     from qelectron_core.store import Kept, Key
 
 
@@ -58,6 +61,8 @@ class Task:
         parts: Kept results that its own is to be put together with.
         earlier: Attempts before this one.
         tried: Routes that are not to be tried again.
+        ledgers: What counts it, of the budgets that hold for it.
+        hold: What is held for it in these, until its job leaves.
     """
 
     circuit: QuantumScript
@@ -79,6 +84,8 @@ class Task:
     parts: tuple[Kept, ...] = ()
     earlier: tuple[Execution, ...] = ()
     tried: tuple[Route, ...] = ()
+    ledgers: tuple[Ledger, ...] = ()
+    hold: Hold | None = None
 
     @property
     def executor(self) -> Executor:
@@ -187,6 +194,7 @@ class Batch:
         call_id: Id of the call it belongs to.
         results: Outcome per circuit, in order; complete once done.
         executions: Record per circuit, in order; complete once done.
+        context: The caller's context variables, for observers on whatever thread.
     """
 
     __slots__ = (
@@ -197,6 +205,7 @@ class Batch:
         "_waiter",
         "call_id",
         "cancelled",
+        "context",
         "executions",
         "results",
     )
@@ -214,6 +223,7 @@ class Batch:
         the batch was cancelled and none of its circuits runs any more.
         """
         self.call_id = call_id
+        self.context: Context = copy_context()
         self.results: list[Any] = [None] * size
         self.executions: list[Any] = [None] * size
         self.cancelled = False

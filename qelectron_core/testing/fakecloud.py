@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from qelectron_core.contracts import Capabilities, Job, Limits
+from qelectron_core.contracts import Capabilities, Estimate, Job, Limits
 from qelectron_core.errors import ConfigError
 from qelectron_core.remote import Handle, Polling, RemoteExecutor, Status
 from qelectron_core.testing.faults import Faults
@@ -165,6 +165,10 @@ class FakeCloud(RemoteExecutor):
         """Return the price of a job of these circuits in US dollars."""
         shots = sum(circuit.shots.total_shots or 0 for circuit in circuits)
         return self.price_usd_per_job + self.price_usd_per_shot * shots
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Return the price of a job of these circuits, and the longest it may run."""
+        return Estimate(self.cost_usd(circuits), self.latency_s + self.jitter_s)
 
     def for_device(self, device: Device) -> FakeCloud:
         """Take over the wires of the QNode's device."""

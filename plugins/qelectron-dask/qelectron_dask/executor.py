@@ -13,6 +13,7 @@ import attrs
 from qelectron_core import (
     Capabilities,
     ConfigError,
+    Estimate,
     Executor,
     Job,
     Limits,
@@ -250,6 +251,10 @@ class DaskExecutor(Executor):
     def payload_bytes(self, circuit: QuantumScript) -> int:
         """Ask the executor on the workers."""
         return self.executor.payload_bytes(circuit)
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Ask the executor on the workers."""
+        return self.executor.estimate(circuits)
 
     def executions(self, circuit: QuantumScript) -> int:
         """Ask the executor on the workers."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from qelectron_core import Capabilities, Executor, Job, Result
+from qelectron_core import Capabilities, Estimate, Executor, Job, Result
+
+if TYPE_CHECKING:
+    from pennylane.tape import QuantumScript
 
 
 @attrs.frozen
@@ -32,6 +35,11 @@ class Echo(Executor):
 
     value: float = 0.0
     latency_s: float = 0.0
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Return that nothing is paid, and how long a job takes."""
+        del circuits
+        return Estimate(cost_usd=0.0, seconds=self.latency_s)
 
     def run(self, job: Job) -> Sequence[Result]:
         """Return the number once per measurement of each circuit."""

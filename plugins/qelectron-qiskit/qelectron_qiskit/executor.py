@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Shots where neither the executor nor the QNode says how many.
 DEFAULT_SHOTS = 1024
+#: Modules that a call of an executor's class goes through.
+_OURS = frozenset({__name__, "qelectron_core.config.making"})
 #: The machine of the demo.
 _DEMO = "fake_manila"
 #: How hard Qiskit tries to improve circuits, where nobody says: on Aer, where nothing
@@ -260,8 +262,8 @@ def _warn_of_stand_in(backend: str) -> None:
 
 
 def _depth() -> int:
-    """Return how many frames above its caller lies the first one of other modules."""
+    """Return how many frames above its caller lies the first one that is not ours."""
     frame, depth = sys._getframe(1), 1
-    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+    while frame.f_globals.get("__name__") in _OURS and frame.f_back is not None:
         frame, depth = frame.f_back, depth + 1
     return depth

@@ -37,6 +37,7 @@ def serving(
     """
     for name in _VARIABLES:
         monkeypatch.delenv(f"QISKIT_IBM_{name}", raising=False)
+    monkeypatch.setenv("QELECTRON_CONFIG", str(folder / "config.toml"))
     monkeypatch.setattr(_ACCOUNTS, str(folder / "accounts.json"))
     monkeypatch.setattr(ibm, "LOOK_AGAIN_S", (0.0, 0.0))
     monkeypatch.setattr(service, "CLOSE_AGAIN_S", (0.0, 0.0))

@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 import cloudpickle
 import pytest
+from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -23,10 +24,13 @@ from ibm_bench import electron_on, executor_at, serving, wait_until
 from ibm_server import IBMServer
 
 import qelectron_core as ct
+from qelectron_core.cli import cli
+from qelectron_core.config import layers
 from qelectron_core.testing import virtual_clock
 from qelectron_qiskit.executor import QiskitExecutor
 from qelectron_qiskit.ibm.executor import IBMExecutor
 from qelectron_qiskit.ibm.hiding import hide
+from qelectron_qiskit.ibm.tokens import TOKENS
 
 
 @pytest.fixture
@@ -84,7 +88,19 @@ def listener() -> Iterator[Listener]:
         each.setLevel(level)
 
 
-@pytest.fixture(params=["executor", "environment", "file"])
+def keep(token: str) -> None:
+    """Keep a token as a user does."""
+    made = CliRunner().invoke(cli, ["token", "set", "ibm"], input=f"{token}\n")
+    assert made.exit_code == 0, made.output
+
+
+@pytest.fixture(autouse=True)
+def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the keyring of whoever runs the tests alone."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+
+
+@pytest.fixture(params=["executor", "environment", "file", "kept"])
 def executor(
     request: pytest.FixtureRequest,
     server: IBMServer,
@@ -97,7 +113,10 @@ def executor(
     if request.param == "file":
         server.save_account(tmp_path / "accounts.json", "premium-instance")
         return BriefExecutor("sampler", "ibm_small")
-    monkeypatch.setenv("QISKIT_IBM_TOKEN", server.token)
+    if request.param == "kept":
+        keep(server.token)
+    else:
+        monkeypatch.setenv("QISKIT_IBM_TOKEN", server.token)
     monkeypatch.setenv("QISKIT_IBM_INSTANCE", server.instances["premium-instance"])
     return BriefExecutor("sampler", "ibm_small", url=server.url)
 
@@ -228,3 +247,61 @@ def test_the_file_of_the_journal_does_not_hold_it(
     written = b"".join(path.read_bytes() for path in tmp_path.glob("store*"))
     assert written
     assert server.token.encode() not in written
+
+
+# --- Tokens that `qelectron token` keeps ----------------------------------------------
+
+
+def test_a_kept_token_and_config_are_all_that_an_executor_needs(
+    server: IBMServer, tmp_path: Path
+) -> None:
+    keep(server.token)
+    crn = server.instances["premium-instance"]
+    (tmp_path / "config.toml").write_text(
+        f"[executor.QiskitExecutor]\nurl = '{server.url}'\ninstance = '{crn}'\n"
+    )
+    layers.forget()
+    executor = QiskitExecutor("sampler", "ibm_small")
+    assert abs(electron_on(executor, shots=200)(0.3) - 0.955) < 0.2
+    assert executor.ibmqx_token is None
+    assert server.token not in pickle.dumps(executor).decode("latin-1")
+
+
+def test_a_token_of_the_environment_wins(
+    server: IBMServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep("some-other-token")
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", server.token)
+    executor = executor_at(server, ibmqx_token=None)
+    assert abs(electron_on(executor, shots=200)(0.3) - 0.955) < 0.2
+    monkeypatch.delenv("QISKIT_IBM_TOKEN")
+    other = executor_at(server, ibmqx_token=None, kind=BriefExecutor, max_jobs=3)
+    with pytest.raises(ct.QElectronError) as caught:
+        electron_on(other, shots=200)(0.3)
+    assert "some-other-token" not in "".join(texts_of(caught.value))
+
+
+def test_ibm_is_asked_about_a_token(
+    server: IBMServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QISKIT_IBM_URL", server.url)
+    keep(server.token)
+    good = CliRunner().invoke(cli, ["token", "check", "ibm"])
+    assert good.exit_code == 0, good.output
+    assert "premium-instance" in good.output
+    keep("some-wrong-token")
+    bad = CliRunner().invoke(cli, ["token", "check", "ibm"])
+    assert bad.exit_code == 1
+    assert server.token not in good.output + bad.output
+    assert "some-wrong-token" not in good.output + bad.output
+
+
+def test_the_token_of_qiskits_own_file_is_listed_and_not_shown(
+    server: IBMServer, tmp_path: Path
+) -> None:
+    assert TOKENS.elsewhere() is None
+    server.save_account(tmp_path / "accounts.json", "premium-instance")
+    assert TOKENS.elsewhere() == ct.Secret(server.token)
+    shown = CliRunner().invoke(cli, ["token", "list"]).output
+    assert "ibm: the vendor's own file" in shown
+    assert server.token not in shown

@@ -23,7 +23,7 @@ REMEMBERED: Final = 1000
 #: Least time that counts, in seconds: a coarse clock may say 0.
 LEAST_S: Final = 1e-6
 #: Errors that say nothing about an executor: somebody did not want the result.
-NOT_COUNTED: Final = ("CancelledError", "JobCancelledError")
+NOT_COUNTED: Final = ("BudgetError", "CancelledError", "JobCancelledError")
 
 
 class Fastest:

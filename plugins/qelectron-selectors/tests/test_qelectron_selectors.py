@@ -600,7 +600,8 @@ def test_where_all_fail_all_are_tried_and_the_first_to_recover_is_found() -> Non
 
 
 @pytest.mark.parametrize(
-    "error", ["CancelledError: ", "JobCancelledError: job 7 was cancelled there"]
+    "error",
+    ["BudgetError: no", "CancelledError: ", "JobCancelledError: job 7 was cancelled"],
 )
 def test_a_cancelled_circuit_does_not_count(error: str) -> None:
     selector = Fastest()

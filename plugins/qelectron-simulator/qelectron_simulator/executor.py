@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import attrs
 from pennylane.devices import Device
 
-from qelectron_core import Capabilities, ConfigError, Executor, Job, Outcome, Result
+from qelectron_core import (
+    Capabilities,
+    ConfigError,
+    Estimate,
+    Executor,
+    Job,
+    Outcome,
+    Result,
+)
 from qelectron_simulator.auto import AutoWorker
 from qelectron_simulator.cores import sharing, usable_cores
 from qelectron_simulator.devices import DeviceSpec, probe, require_seed
@@ -138,6 +146,11 @@ class Simulator(Executor):
             return 1
         name = probe(self._spec).device.name
         return most_fused(name, self._spec.wires or circuit.wires)
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Return that nothing is paid; how long it takes is not known."""
+        del circuits
+        return Estimate(cost_usd=0.0)
 
     def open(self) -> AnyWorker:
         """Make a worker."""

@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from qelectron_core.errors import ConfigError
-from qelectron_sqlite import shelves
+from qelectron_sqlite import ledgers, shelves
 
 #: What is deleted at once, so that nobody waits for long.
 _MOST_RESULTS: Final = 10_000
@@ -49,7 +49,8 @@ class Limits:
         max_bytes: Size above which results go, those first that were not used for
             longest, and calls, if they take more than half of it, and what plugins
             keep, if that takes more than half of it.
-        max_age_days: Age in days at which calls go, and what plugins keep.
+        max_age_days: Age in days at which calls go, what plugins keep, and what was
+            spent of budgets.
         max_circuits: Number of entries above which the oldest calls go.
     """
 
@@ -101,6 +102,7 @@ def trim(
     lines = _lines(connection)
     oldest_at = time.time() - limits.max_age_days * _DAY_S
     _forget_calls(connection, lines - limits.max_circuits, oldest_at)
+    ledgers.forget(connection, oldest_at)
     plugins = shelves.used_bytes(connection)
     shelves.forget(connection, plugins - limits.max_bytes // 2, oldest_at)
     used = used_bytes(connection)

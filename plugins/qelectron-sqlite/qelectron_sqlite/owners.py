@@ -50,8 +50,9 @@ def enrol(connection: sqlite3.Connection, owner: Owner) -> None:
 
 
 def leave(connection: sqlite3.Connection, owner_id: str) -> None:
-    """Remove an owner and its claims, but for those to circuits in a job."""
+    """Remove an owner, what it holds, and its claims, but for those of a job."""
     connection.execute("DELETE FROM owners WHERE id = ?", (owner_id,))
+    connection.execute("DELETE FROM held WHERE owner = ?", (owner_id,))
     connection.execute(
         "DELETE FROM claims WHERE owner = ? AND (job IS NULL OR job NOT IN "
         "(SELECT id FROM jobs))",

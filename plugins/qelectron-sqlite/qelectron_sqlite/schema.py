@@ -140,6 +140,21 @@ _SECOND: Final = (
     ) STRICT""",
     "CREATE INDEX documents_recent ON documents (kind, at) WHERE part = x''",
     "CREATE INDEX documents_things ON documents (kind, id, at, bytes)",
+    # What was spent of budgets, and what open stores hold for circuits under way.
+    """CREATE TABLE spent (
+        ledger TEXT NOT NULL,
+        unit TEXT NOT NULL,
+        amount INTEGER NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (ledger, unit)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE held (
+        ledger TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        unit TEXT NOT NULL,
+        amount INTEGER NOT NULL,
+        PRIMARY KEY (ledger, owner, unit)
+    ) STRICT, WITHOUT ROWID""",
 )
 
 #: What makes a file of version n one of version n + 1; released ones never change.

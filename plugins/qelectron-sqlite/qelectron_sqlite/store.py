@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
 import platformdirs
 
 from qelectron_core.store import (
+    Balance,
     Call,
     Claim,
     Document,
@@ -30,6 +31,7 @@ from qelectron_sqlite import (
     history,
     jobs,
     journal,
+    ledgers,
     limits,
     owners,
     results,
@@ -216,6 +218,29 @@ class SqliteStore(Store):
         """Forget a thing with all of its parts; return how many it had."""
         with self._here.lasting.writing() as connection:
             return shelves.drop(connection, kind, id)
+
+    # --- Budgets ----------------------------------------------------------------------
+
+    def reserve(
+        self, ledger: str, wanted: Mapping[str, int], limits: Mapping[str, int]
+    ) -> Balance:
+        """Hold amounts, or refuse."""
+        here = self._here
+        with here.writer.writing() as connection:
+            return ledgers.reserve(connection, ledger, wanted, limits, here.owner.id)
+
+    def settle(
+        self, ledger: str, held: Mapping[str, int], spent: Mapping[str, int]
+    ) -> None:
+        """Give back what is held, and note what was spent."""
+        here = self._here
+        with here.writer.writing() as connection:
+            ledgers.settle(connection, ledger, held, spent, here.owner.id)
+
+    def balance(self, ledger: str) -> Balance:
+        """Return what is spent and held."""
+        with self._here.viewer.snapshot() as connection:
+            return ledgers.balance(connection, ledger)
 
     # --- All of it --------------------------------------------------------------------
 

@@ -323,7 +323,8 @@ def test_results_of_the_first_version_are_imported(
     store.write([], [], [Kept(Key("a"), 0.5, 0, "S()", "job-1", NOW)])
     taken = tmp_path / "taken"
     store.export_results(taken)
-    edit(taken, "DROP TABLE documents")
+    for table in ("documents", "spent", "held"):
+        edit(taken, f"DROP TABLE {table}")
     edit(taken, "PRAGMA user_version = 1")
     store.clear()
     assert store.import_results(taken) == 1

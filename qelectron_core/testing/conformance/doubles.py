@@ -230,8 +230,8 @@ def events() -> list[Event]:
         *(("failed", again), ("cached", None), ("cached", done)),
     ]
     circuits = [
-        Event(kind, f"call-{index}", index, Fixed(float(index)), NOON + index, record)
-        for index, (kind, record) in enumerate(told)
+        Event(kind, f"call-{i}", i, Fixed(float(i)), NOON + i, record, circuits=i + 1)
+        for i, (kind, record) in enumerate(told)
     ]
     executors = [
         Event(kind, "", -1, Fixed(fails=True), NOON)

@@ -6,11 +6,13 @@ from qelectron_core.testing.conformance.store_documents import DocumentRules
 from qelectron_core.testing.conformance.store_durable import DurableRules
 from qelectron_core.testing.conformance.store_jobs import JobRules
 from qelectron_core.testing.conformance.store_journal import JournalRules
+from qelectron_core.testing.conformance.store_ledgers import LedgerRules
 from qelectron_core.testing.conformance.store_life import LifeRules
 from qelectron_core.testing.conformance.store_results import ResultRules
 
 
 class StoreConformance(  # pytest goes through the bases from the last to the first
+    LedgerRules,
     DocumentRules,
     DurableRules,
     LifeRules,

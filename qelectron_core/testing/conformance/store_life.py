@@ -20,6 +20,7 @@ from qelectron_core.testing.conformance.doubles import (
 from qelectron_core.testing.conformance.rules import calling, declared, require, rule
 from qelectron_core.testing.conformance.store_documents import document_calls
 from qelectron_core.testing.conformance.store_kit import StoreKit, write
+from qelectron_core.testing.conformance.store_ledgers import ledger_calls
 from qelectron_core.testing.conformance.threads import together
 
 #: Threads that use a store at once, and what each of them keeps.
@@ -188,6 +189,7 @@ class LifeRules(StoreKit):
             ("claim", lambda n: store.claim([_key(n + 50)])),
             ("release", lambda n: store.release([_key(n + 50)])),
             *document_calls(store),
+            *ledger_calls(store),
         ]
         write(store, call("call"))
         for name, one in calls:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from qelectron_core import kept_token
 from qelectron_core.secret import Secret
 
 #: What stands in the place of a token.
@@ -65,13 +66,16 @@ def _without(tokens: Iterable[str], text: str) -> str:
 
 
 def tokens_of(secret: Secret | None) -> frozenset[str]:
-    """Return a secret, and the tokens of the environment and of Qiskit's file."""
+    """Return a secret, and the tokens of the environment, of files and the keyring."""
     from qiskit_ibm_runtime import QiskitRuntimeService
 
     found = {os.environ.get("QISKIT_IBM_TOKEN")}
     with contextlib.suppress(Exception):  # a file that cannot be read holds none
         saved = QiskitRuntimeService.saved_accounts()
         found |= {account.get("token") for account in saved.values()}
+    with contextlib.suppress(Exception):  # nor does a keyring that is locked
+        kept = kept_token("ibm")
+        found.add(None if kept is None else kept.reveal())
     known = {token for token in found if token and len(token) >= _SHORTEST}
     if secret is not None and secret.is_known:
         known.add(secret.reveal())

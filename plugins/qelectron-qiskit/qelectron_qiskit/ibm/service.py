@@ -11,7 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from qelectron_core import ConfigError, ExecutorError, Secret, TransientError
+from qelectron_core import (
+    ConfigError,
+    ExecutorError,
+    Secret,
+    TransientError,
+    kept_token,
+)
 from qelectron_qiskit.circuits.compiling import Compiler
 from qelectron_qiskit.ibm.answers import UNAUTHORIZED, Trouble, translated
 from qelectron_qiskit.ibm.hiding import hide, hide_in_logs, tokens_of
@@ -307,8 +313,9 @@ def _connect(executor: IBMExecutor, instance: str | None = None) -> Any:
             return make_service(**given)
         message = f"url={executor.url!r} without a token is no account."
     raise ConfigError(
-        f"{message} Pass ibmqx_token=, or set QISKIT_IBM_TOKEN, or save an account "
-        "with QiskitRuntimeService.save_account(...)."
+        f"{message} Keep a token with: qelectron token set ibm, or set "
+        "QISKIT_IBM_TOKEN, or save an account with "
+        "QiskitRuntimeService.save_account(...), or pass ibmqx_token=."
     )
 
 
@@ -317,7 +324,7 @@ def _account(executor: IBMExecutor) -> Mapping[str, str]:
 
     It takes an address with a token only; so one of the environment is passed on.
     """
-    secret = executor.ibmqx_token
+    secret = executor.ibmqx_token or _kept(executor)
     given: dict[str, str | None] = {
         "token": None if secret is None else _revealed(secret),
         "instance": executor.instance,
@@ -327,8 +334,16 @@ def _account(executor: IBMExecutor) -> Mapping[str, str]:
     }
     if given["url"] and not given["token"] and not given["name"]:
         given["token"] = os.environ.get("QISKIT_IBM_TOKEN")
+    if given["token"] and executor.ibmqx_token is None:
         given["instance"] = given["instance"] or os.environ.get("QISKIT_IBM_INSTANCE")
     return {name: value for name, value in given.items() if value}
+
+
+def _kept(executor: IBMExecutor) -> Secret | None:
+    """Return the token that the user has kept, unless another account is named."""
+    if executor.account_name is not None or os.environ.get("QISKIT_IBM_TOKEN"):
+        return None
+    return kept_token("ibm")
 
 
 def _revealed(secret: Secret) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from qelectron_core import Capabilities, Job, Outcome, Result
+from qelectron_core import Capabilities, Estimate, Job, Outcome, Result
 from qelectron_qiskit import machines
 from qelectron_qiskit.circuits.experiments import seed_of
 from qelectron_qiskit.executor import QiskitExecutor
@@ -69,6 +69,11 @@ class LocalExecutor(_HereExecutor):
     @property
     def _is_ideal(self) -> bool:
         return self._is_aer or machines.is_ideal(self._machine)
+
+    def estimate(self, circuits: Sequence[QuantumScript]) -> Estimate:
+        """Return that nothing is paid; how long it takes is not known."""
+        del circuits
+        return Estimate(cost_usd=0.0)
 
     def refuse(self, circuit: QuantumScript) -> str | None:
         """Return why a circuit cannot be run here, or `None` if it can."""

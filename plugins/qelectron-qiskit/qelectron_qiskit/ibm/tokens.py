@@ -1,0 +1,58 @@
+"""The token of an account at IBM Quantum, as `qelectron token` keeps it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Final
+
+import attrs
+
+from qelectron_core import ConfigError, Secret, VendorTokens
+
+
+@attrs.frozen
+class IBMTokens(VendorTokens):
+    """Describes tokens of IBM Quantum."""
+
+    def check(self, token: Secret) -> str:
+        """Ask which instances an account has.
+
+        Raises:
+            ConfigError: If IBM does not take the token.
+        """
+        from qelectron_qiskit.ibm.hiding import hide, hide_in_logs
+        from qelectron_qiskit.ibm.http import make_service
+
+        hide_in_logs(token)
+        try:
+            service = make_service(token=token.reveal(), **_place())
+            names = [str(each["name"]) for each in service.instances()]
+        except Exception as error:
+            failure = ConfigError(hide(f"{type(error).__name__}: {error}", token))
+        else:
+            return f"IBM takes it. Instances: {', '.join(names) or 'none'}."
+        raise failure  # without what led to it, which holds the token
+
+    def elsewhere(self) -> Secret | None:
+        """Return the token of the default account in Qiskit's own file."""
+        from qiskit_ibm_runtime import QiskitRuntimeService
+
+        saved: dict[str, dict[str, str]] = {}
+        with contextlib.suppress(Exception):  # a file that cannot be read holds none
+            saved = QiskitRuntimeService.saved_accounts()
+        accounts = [*saved.values()]
+        chosen = [one for one in accounts if one.get("is_default_account")] or accounts
+        token = chosen[0].get("token") if chosen else None
+        return Secret(token) if token else None
+
+
+def _place() -> dict[str, str]:
+    """Return the address of the service, if it is not IBM's."""
+    url = os.environ.get("QISKIT_IBM_URL")
+    return {"url": url} if url else {}
+
+
+TOKENS: Final = IBMTokens(
+    variables=("QISKIT_IBM_TOKEN",), page="https://quantum.cloud.ibm.com"
+)

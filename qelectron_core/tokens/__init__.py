@@ -1,0 +1,1 @@
+"""Tokens of vendors: kept in one way for all of them, and never shown."""
