@@ -449,7 +449,7 @@ def test_a_call_of_another_process_ends_with_what_is_taken_over_of_it() -> None:
     for kind, told_at in (("started", None), ("completed", record)):
         for index in (3, 5):
             event = ("call-1", index, executor, 4.0, told_at)
-            sdk.telemetry(ct.Event(kind, *event, circuits=9))  # type: ignore[arg-type]
+            sdk.telemetry(ct.Event(kind, *event, circuits=9))
     (call,), (job,) = sdk.calls(), sdk.jobs()
     assert {parent_of(span) for span in (*sdk.circuits(), job)} == {id_of(call)}
     assert sdk.metric("qelectron.circuits.in_flight") == {("Half(name='adopted')",): 0}
