@@ -15,6 +15,7 @@ def qelectron_register_commands(register: Register) -> None:
     register("token", "qelectron_core.cli.token:token")
     register("plugins", "qelectron_core.cli.plugins:plugins")
     register("demo", "qelectron_core.cli.demo:demo")
+    register("doctor", "qelectron_core.cli.doctor:doctor")
     register("check", "qelectron_core.cli.check:check")
     register("config", "qelectron_core.cli.config:config")
     register("new-plugin", "qelectron_core.cli.new_plugin:new_plugin")

@@ -209,7 +209,7 @@ def test_what_is_to_be_ended_is_ended_once_and_the_last_first(
     def last() -> None:
         told.append("last")
 
-    for callback in (first, broken, last, last):
+    for callback in (last, first, broken, last):
         ct.at_shutdown(callback)
     ct.shutdown()
     ct.shutdown()

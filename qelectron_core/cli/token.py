@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -56,13 +56,15 @@ def list_(*, as_json: bool) -> None:
 
     Example: qelectron token list
     """
-    rows = _rows()
+    from qelectron_core.tokens.rows import rows
+
+    found = rows()
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(found, indent=2))
         return
-    if not rows:
+    if not found:
         click.echo("there are no tokens. Keep one: qelectron token set NAME")
-    for row in rows:
+    for row in found:
         profile = f" (profile {row['profile']!r})" if row["profile"] else ""
         click.echo(f"{row['name']}{profile}: {row['place']}")
 
@@ -143,23 +145,3 @@ def _set_variables(vendor: VendorTokens) -> list[str]:
 
     found = token_of_environment(vendor)
     return [] if found is None else [found[0]]
-
-
-def _rows() -> list[dict[str, Any]]:
-    from qelectron_core.registry import registry
-    from qelectron_core.tokens import keeping
-
-    rows: list[dict[str, Any]] = [
-        {"name": name, "profile": profile, "place": keeping.place(name, profile)}
-        for name, profile in keeping.profiles()
-    ]
-    for name in registry().registrations("token"):
-        vendor = _vendor(name)
-        rows += [
-            {"name": name, "profile": None, "place": variable}
-            for variable in _set_variables(vendor)
-        ]
-        if vendor.elsewhere() is not None:
-            place = "the vendor's own file"
-            rows.append({"name": name, "profile": None, "place": place})
-    return rows

@@ -324,9 +324,10 @@ class Runtime:
             keeper.close()
 
     def at_shutdown(self, callback: Callable[[], object]) -> None:
-        """Call something once before anything is shut down."""
-        if callback not in self._farewells:
-            self._farewells.append(callback)
+        """Call something once before anything is shut down, in the last place given."""
+        if callback in self._farewells:
+            self._farewells.remove(callback)
+        self._farewells.append(callback)
 
     def say_farewell(self) -> None:
         """Call what is to be called before anything is shut down."""
@@ -427,8 +428,8 @@ def at_shutdown(callback: Callable[[], object]) -> None:
     registered is called first; executors still work.
 
     Args:
-        callback: Called without arguments, and once even if it is given twice. What it
-            raises is logged.
+        callback: Called without arguments. Given twice, it is called once, as if it had
+            been given the second time only. What it raises is logged.
     """
     runtime().at_shutdown(callback)
 

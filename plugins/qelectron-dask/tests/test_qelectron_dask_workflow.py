@@ -423,6 +423,15 @@ def test_a_failure_within_is_told_outside() -> None:
     assert "no 3 today" in str(result.electrons[1].traceback)
 
 
+def test_a_lattice_within_that_gives_up_ends_its_electron() -> None:
+    def stop(x: int) -> Any:
+        raise SystemExit(x)
+
+    result = run(ct.lattice(lambda x: add(ct.lattice(stop)(x))), 2)
+    assert [one.state for one in result.electrons] == ["failed", "skipped"]
+    assert "SystemExit: 2" in str(result.error)
+
+
 def test_an_electron_may_dispatch_and_wait() -> None:
     @ct.electron
     def outer(n: int) -> Any:

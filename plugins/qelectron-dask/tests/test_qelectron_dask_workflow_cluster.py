@@ -175,6 +175,7 @@ def test_what_kills_every_worker_is_told() -> None:
     result = run(ct.lattice(lambda: electron()))
     assert result.status == "failed"
     assert "workers died, one after the other" in str(result.error)
+    shared().client.wait_for_workers(2, timeout=WAIT_S)  # for the tests that follow
 
 
 def test_resources_that_no_worker_has_are_waited_for_and_can_be_cancelled() -> None:

@@ -14,11 +14,11 @@ import attrs
 from qelectron_core import ConfigError, Document, FormatError, at_shutdown
 from qelectron_core.versions import process
 from qelectron_dask.workflow import records
+from qelectron_dask.workflow.containers import captured
 from qelectron_dask.workflow.events import tell_of
 from qelectron_dask.workflow.execution import Execution
 from qelectron_dask.workflow.fingerprints import fingerprints
 from qelectron_dask.workflow.graph import Graph
-from qelectron_dask.workflow.placeholders import captured
 from qelectron_dask.workflow.recorder import recorder, shelf
 from qelectron_dask.workflow.records import Header
 from qelectron_dask.workflow.result import DispatchResult, LatticeOutput

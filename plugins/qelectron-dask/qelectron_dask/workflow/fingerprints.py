@@ -13,15 +13,10 @@ import cloudpickle
 
 from qelectron_core.errors import QElectronError
 from qelectron_core.formats import dump_value
+from qelectron_dask.workflow.containers import mapped
 from qelectron_dask.workflow.functions import function_digest, hashed
 from qelectron_dask.workflow.graph import Graph
-from qelectron_dask.workflow.placeholders import (
-    Output,
-    Term,
-    folded,
-    mapped,
-    term_of,
-)
+from qelectron_dask.workflow.placeholders import Output, Term, folded, term_of
 
 _THIS_PROCESS: Final = secrets.token_hex(8)
 

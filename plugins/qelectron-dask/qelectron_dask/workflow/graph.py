@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from qelectron_dask.workflow.placeholders import (
-    Output,
-    Placeholder,
-    captured,
-    nodes_in,
-    resolved,
-)
+from qelectron_dask.workflow.containers import captured, nodes_in, resolved
+from qelectron_dask.workflow.placeholders import Output, Placeholder
 
 if TYPE_CHECKING:
-    from qelectron_dask.workflow.electron import Electron
     from qelectron_dask.workflow.lattice import Lattice
+    from qelectron_dask.workflow.step import Step
 
 _current: ContextVar[Graph | None] = ContextVar("qelectron_graph", default=None)
 
@@ -39,7 +34,7 @@ class Node:
     """
 
     number: int
-    step: Electron | Lattice
+    step: Step
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     needs: frozenset[int]
@@ -86,7 +81,7 @@ class Graph:
         self.output: Any = None
 
     def add(
-        self, step: Electron | Lattice, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Placeholder:
         """Add a call of an electron; return what stands for its result."""
         number = len(self.nodes)

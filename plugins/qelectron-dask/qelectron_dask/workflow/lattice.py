@@ -7,18 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final, overload
 
 from qelectron_core.errors import check_options
-from qelectron_dask.workflow.electron import (
-    Options,
-    check_arguments,
-    name_of,
-    signature_of,
-)
-from qelectron_dask.workflow.graph import Graph, build, current
+from qelectron_dask.workflow.graph import Graph, build
+from qelectron_dask.workflow.step import Options, Step
 
 _OPTIONS: Final = ("executor",)
 
 
-class Lattice:
+class Lattice(Step):
     """A function that describes a workflow.
 
     Dispatched, it is called once with placeholders in the place of what its electrons
@@ -27,31 +22,6 @@ class Lattice:
     arguments are there.
     """
 
-    #: How many items it returns is known once it is built.
-    length: Final = None
-
-    def __init__(self, function: Callable[..., Any], options: Options) -> None:
-        """Take a function."""
-        functools.update_wrapper(self, function)
-        self.function = function
-        self.options = options
-        self.name = name_of(function)
-        self._signature = signature_of(function)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run as a plain function, or become a step of the lattice being built."""
-        graph = current()
-        if graph is None:
-            return self.function(*args, **kwargs)
-        check_arguments(self._signature, self.name, args, kwargs)
-        return graph.add(self, args, kwargs)
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Return it bound to an instance, as functions of a class are."""
-        if instance is None:
-            return self
-        return Lattice(self.function.__get__(instance, owner), self.options)
-
     def build(self, *args: Any, **kwargs: Any) -> Graph:
         """Return the graph of a call, without running anything.
 
@@ -59,7 +29,7 @@ class Lattice:
             TypeError: If the function does not take the arguments, or does with values
                 that are not there yet what can only be done with values.
         """
-        check_arguments(self._signature, self.name, args, kwargs)
+        self.check_arguments(args, kwargs)
         return build(self, args, kwargs)
 
     def __repr__(self) -> str:

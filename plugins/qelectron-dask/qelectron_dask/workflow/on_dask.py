@@ -22,7 +22,8 @@ from qelectron_dask.connection import Lease, connect
 from qelectron_dask.explaining import explained
 from qelectron_dask.sending import far
 from qelectron_dask.versions import own_versions, require_same
-from qelectron_dask.workflow.placeholders import Placeholder, reduced
+from qelectron_dask.workflow.containers import reduced
+from qelectron_dask.workflow.placeholders import Placeholder
 from qelectron_dask.workflow.running import Ran, Work, run
 
 if TYPE_CHECKING:
@@ -60,9 +61,12 @@ class _Leases:
         Raises:
             ExecutorError: If it cannot be reached.
         """
+        from qelectron_dask.workflow.dispatches import live  # it stands above this
+
         with self._lock:
             if not self._leases:
                 at_shutdown(self.release)
+                at_shutdown(live.stop)  # once more, so that it comes before
             lease = self._leases.get(executor)
             if lease is None or not lease.is_alive:
                 lease = self._leases[executor] = connect(executor)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from qelectron_core import Scope
+from qelectron_dask.workflow.containers import resolved
 from qelectron_dask.workflow.graph import Node
 from qelectron_dask.workflow.lattice import Lattice
-from qelectron_dask.workflow.placeholders import resolved
 from qelectron_dask.workflow.running import Ran, Work, run
 from qelectron_dask.workflow.threads import Threads
 
@@ -153,7 +153,7 @@ class Within:
                 executor=self._report.graph.executor,
                 earlier_id=job.work.resumes,
             )
-        except Exception as error:
+        except BaseException as error:  # whatever it is, somebody waits for an end
             self._report.failed(number, error)
             return
         self._inner.append(inner)
@@ -171,7 +171,7 @@ class Within:
         else:
             try:
                 value = inner.graph.result(inner.outputs())
-            except Exception as failure:
+            except BaseException as failure:
                 self._report.failed(number, failure)
                 return
         self._report.ended(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from qelectron_core import Execution, Scope, scope
-from qelectron_dask.workflow.placeholders import Outputs, captured, resolved, settled
+from qelectron_dask.workflow.containers import Outputs, captured, resolved, settled
 from qelectron_dask.workflow.states import CallSummary
 
 if TYPE_CHECKING:

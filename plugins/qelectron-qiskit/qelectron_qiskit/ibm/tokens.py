@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -36,6 +37,8 @@ class IBMTokens(VendorTokens):
 
     def elsewhere(self) -> Secret | None:
         """Return the token of the default account in Qiskit's own file."""
+        if not (Path.home() / ".qiskit" / "qiskit-ibm.json").is_file():
+            return None  # known without importing Qiskit, which takes seconds
         from qiskit_ibm_runtime import QiskitRuntimeService
 
         saved: dict[str, dict[str, str]] = {}
