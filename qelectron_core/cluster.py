@@ -10,6 +10,7 @@ import attrs
 from qelectron_core.contracts import Executor, Value
 from qelectron_core.errors import ConfigError
 from qelectron_core.shots import with_shots_of
+from qelectron_core.showing import table
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -114,6 +115,17 @@ class QCluster(Value):
                 "a cluster needs at least one executor; it was given none. "
                 "Leave executors out for the default simulator."
             )
+
+    def _repr_html_(self) -> str:
+        """Show the members in a notebook, and how busy they are."""
+        from qelectron_core.runtime import load  # it stands above this module
+
+        rows = [(repr(one), f"{load(one).in_flight:,}") for one in self.executors]
+        return table(("executor", "circuits in flight"), rows, self._caption())
+
+    def _caption(self) -> str:
+        failover = "" if self.failover is None else f", {self.failover!r}"
+        return f"cluster, selector {self.selector!r} per {self.per}{failover}"
 
 
 #: What a cluster may hold.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qelectron_core.events import Execution
 from qelectron_core.runtime.runtime import runtime
+from qelectron_core.showing import table
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.keeper import Keeper
@@ -125,6 +126,21 @@ class QFuture(cf.Future[Any]):
         # Its circuits were cancelled under it, by Ctrl-C or shutdown.
         if not self._cancel_call():
             self.set_exception(cf.CancelledError())
+
+    def _repr_html_(self) -> str:
+        """Show where its circuits ran in a notebook, once they have."""
+        rows = [
+            (
+                repr(one.executor),
+                one.job_id,
+                f"{one.waited_s:.3f}",
+                f"{one.duration_s:.3f}",
+                one.error or ("cached" if one.cached else "completed"),
+            )
+            for one in self.executions
+        ]
+        head = ("executor", "job", "waited, s", "ran, s", "outcome") if rows else ()
+        return table(head, rows, f"call {self.id}: {self._state.lower()}")
 
     def __repr__(self) -> str:
         """Show id and state."""

@@ -11,6 +11,7 @@ import attrs
 
 from qelectron_core.budget import UNITS, counted
 from qelectron_core.contracts import Estimate, Executor
+from qelectron_core.showing import row
 
 
 @attrs.frozen
@@ -105,9 +106,9 @@ class Plan:
     def _repr_html_(self) -> str:
         """Show it as a table in a notebook."""
         rows = [[repr(one), *_cells(jobs)] for one, jobs in self._by_executor()]
-        head = _html_row("th", ["executor", *_HEADS])
-        body = "".join(_html_row("td", row) for row in rows)
-        foot = _html_row("th", ["in all", *_cells(self.jobs)])
+        head = row("th", ["executor", *_HEADS])
+        body = "".join(row("td", cells) for cells in rows)
+        foot = row("th", ["in all", *_cells(self.jobs)])
         remarks = "".join(f"<p>{html.escape(text)}</p>" for text in self._remarks())
         return (
             f"<table><thead>{head}</thead><tbody>{body}</tbody>"
@@ -176,8 +177,3 @@ def _table(rows: list[list[str]]) -> list[str]:
         )
         for row in rows
     ]
-
-
-def _html_row(tag: str, cells: list[str]) -> str:
-    inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
-    return f"<tr>{inner}</tr>"

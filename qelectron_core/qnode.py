@@ -21,6 +21,7 @@ from qelectron_core.planning import plan_call
 from qelectron_core.plans import Plan
 from qelectron_core.policy import CacheMode, Policy
 from qelectron_core.recording import install, pennylane_code
+from qelectron_core.showing import facts
 
 #: Options of `qelectron`, for the message about a misspelt one.
 OPTIONS = ("executors", "selector", "cache", "store", "budget")
@@ -228,6 +229,19 @@ class QElectron(qml.QNode):
         if made.diff_method is not self.diff_method:
             _check_diff_method(made)
         return made
+
+    def _repr_html_(self) -> str:
+        """Show executors, device and settings in a notebook."""
+        about = {
+            "executors": self.executors,
+            "device": self.device.inner.name,
+            "interface": self.interface,
+            "diff_method": self.diff_method,
+            "shots": self.shots,
+            "cache": self.policy.mode,
+            "budget": self.policy.budget,
+        }
+        return facts(about, f"QElectron {getattr(self.func, '__name__', '')}".rstrip())
 
     def __repr__(self) -> str:
         """Show executors, device and settings."""

@@ -33,6 +33,9 @@ class Secret:
 
     def __new__(cls, text: str) -> Secret:
         """Hide a text; there is one object for each as long as anybody holds it."""
+        from qelectron_core.redaction import watch_logs  # it stands above this module
+
+        watch_logs()
         return _get(hashlib.sha256(_PREFIX + text.encode()).hexdigest(), text)
 
     def reveal(self) -> str:
@@ -88,6 +91,13 @@ class Secret:
 #: Secrets of this process, by fingerprint, as long as anybody holds them.
 _known: Final[WeakValueDictionary[str, Secret]] = WeakValueDictionary()
 _lock: Final = threading.Lock()
+
+
+def known_secrets() -> list[Secret]:
+    """Return the secrets that this process knows, the longest first."""
+    with _lock:
+        known = [secret for secret in _known.values() if secret.is_known]
+    return sorted(known, key=lambda secret: -len(secret.reveal()))
 
 
 def _get(fingerprint: str, text: str | None = None) -> Secret:

@@ -14,6 +14,7 @@ import attrs
 
 from qelectron_core.contracts import Outcome
 from qelectron_core.events import Execution
+from qelectron_core.redaction import redact, redacted
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -147,6 +148,8 @@ def recorded(task: Task, outcome: Any, ran: Ran) -> tuple[Any, Execution]:
     if isinstance(outcome, Outcome):
         outcome, metadata = outcome.value, dict(outcome.metadata)
     error = outcome if isinstance(outcome, BaseException) else None
+    if error is not None:
+        redact(error)
     return outcome, Execution(
         executor=task.executor,
         job_id=ran.job_id,
@@ -167,7 +170,7 @@ def recorded(task: Task, outcome: Any, ran: Ran) -> tuple[Any, Execution]:
 def describe(error: BaseException) -> str:
     """Return type and message of an error, or its type if it has no message."""
     try:
-        return f"{type(error).__name__}: {error}"
+        return redacted(f"{type(error).__name__}: {error}")
     except Exception:
         return type(error).__name__
 

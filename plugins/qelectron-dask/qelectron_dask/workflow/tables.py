@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html as escaping
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
+from qelectron_core import showing
 from qelectron_dask.workflow.drawing import COLOURS
 from qelectron_dask.workflow.states import ElectronRun, inert
 
@@ -28,13 +28,7 @@ def table(result: DispatchResult) -> Table:
 
 def html(result: DispatchResult) -> str:
     """Return it as HTML for a notebook; whatever names and errors hold is inert."""
-    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escaping.escape(c)}</td>" for c in cells(run)) + "</tr>"
-        for run in result.electrons
-    )
-    caption = escaping.escape(repr(result))
-    return f"<table><caption>{caption}</caption><tr>{head}</tr>{rows}</table>"
+    return showing.table(_COLUMNS, map(cells, result.electrons), repr(result))
 
 
 def cells(run: ElectronRun) -> tuple[str, ...]:

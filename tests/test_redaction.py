@@ -1,0 +1,92 @@
+"""No secret that the process knows is in an error, a log or the journal."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pennylane as qml
+import pytest
+
+import qelectron_core as ct
+from qelectron_core.redaction import redact, redacted
+
+TOKEN = "sesame-42-open"
+
+
+class VendorError(Exception):
+    """What the SDK of a vendor raises."""
+
+
+@attrs.frozen
+class Careless(ct.Executor):
+    """Raises an error that quotes its token, led to by another one that does."""
+
+    token: ct.Secret = attrs.field(factory=lambda: ct.Secret(TOKEN), repr=False)
+
+    def run(self, job: ct.Job) -> Sequence[Any]:
+        text = self.token.reveal()
+        failure = VendorError(f"401 for {text}", 401)
+        failure.add_note(f"sent with {text}")
+        raise failure from ConnectionError({"no": "text"}, f"header: Bearer {text}")
+
+
+def every_text(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    notes = getattr(error, "__notes__", [])
+    return f"{error!r} {notes} {every_text(error.__cause__)}"
+
+
+def test_an_error_of_an_sdk_that_quotes_a_token_shows_none(tmp_path: Path) -> None:
+    pytest.importorskip("qelectron_sqlite")
+    store = tmp_path / "store.sqlite3"
+    events: list[ct.Event] = []
+
+    @ct.qelectron(executors=Careless(), store=store)
+    @qml.qnode(qml.device("default.qubit", wires=1))
+    def circuit(x: float) -> Any:
+        qml.RX(x, wires=0)
+        return qml.expval(qml.Z(0))
+
+    with ct.observe(events.append), pytest.raises(VendorError) as told:
+        circuit(0.1)
+    shown = every_text(told.value)
+    assert "<secret>" in shown
+    assert told.value.args[1] == 401
+    assert TOKEN not in shown
+    ended = [event.execution for event in events if event.execution is not None]
+    assert ended
+    assert all(TOKEN not in repr(one) for one in ended)
+    ct.shutdown()
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"VendorError" in written
+    assert TOKEN.encode() not in written
+
+
+def test_what_the_core_logs_shows_none(caplog: pytest.LogCaptureFixture) -> None:
+    token = ct.Secret(TOKEN)
+    log = logging.getLogger("qelectron")
+    failure = VendorError(f"401 for {TOKEN}")
+    log.error("asked with %s", TOKEN, exc_info=failure)
+    assert "asked with <secret>" in caplog.text
+    assert "VendorError: 401 for <secret>" in caplog.text
+    assert TOKEN not in caplog.text
+    assert token.reveal() == TOKEN
+
+
+def test_longer_secrets_go_first_and_short_ones_stay_in_words() -> None:
+    held = ct.Secret("abcdef"), ct.Secret("abcdef-and-more"), ct.Secret("of")
+    assert redacted("one of abcdef-and-more") == "one of <secret>"
+    assert redacted("abcdef") == "<secret>"
+    assert len(held) == 3
+
+
+def test_errors_in_a_circle_come_to_an_end() -> None:
+    held = ct.Secret(TOKEN)
+    one, other = ValueError(TOKEN), KeyError(TOKEN, 3)
+    one.__cause__, other.__context__ = other, one
+    redact(one)
+    assert (one.args, other.args) == (("<secret>",), ("<secret>", 3))
+    assert held.is_known
