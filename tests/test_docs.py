@@ -15,9 +15,11 @@ from typing import Any, Final, TypeAlias, get_args
 import attrs
 import click
 import pytest
+from click.testing import CliRunner
 
 import qelectron_core as ct
 from qelectron_core import errors, events, hookspecs, testing
+from qelectron_core.cli import cli
 from qelectron_core.config.schema import SETTINGS
 from qelectron_core.registry import registry
 
@@ -292,3 +294,13 @@ def _leads(page: Path, target: str, anchor: str) -> bool:
 def _anchors(text: str) -> set[str]:
     titles = [h["title"].lower() for h in HEADING.finditer(BLOCK.sub("", text))]
     return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+def test_the_help_of_every_command_has_an_example() -> None:
+    runner = CliRunner()
+    for name, command in commands().items():
+        parts = getattr(command, "commands", {})
+        for path in ([name], *([name, part] for part in parts)):
+            shown = runner.invoke(cli, [*path, "--help"]).output
+            assert "Example" in shown, path
+            assert f"qelectron {name}" in shown.partition("Example")[2], path

@@ -83,6 +83,8 @@ def check(  # noqa: PLR0913  # one argument per option
 
     NAME is what a plugin registered, or module:attribute: an executor, a selector, a
     store, an observer, or a test class that inherits a kit.
+
+    Example: qelectron check Simulator --option workers=2
     """
     _see_working_folder()
     from qelectron_core.testing.conformance import check as run

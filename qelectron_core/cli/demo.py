@@ -83,6 +83,8 @@ def demo(  # noqa: PLR0913  # one argument per option
     Every correlator is computed exactly, by a sampled simulator with noise, and by
     what else plugins bring: a fake IBM machine, with qelectron-qiskit. All of them get
     the CHSH value S over the angle, next to its bounds.
+
+    Example: qelectron demo --angles 8 --plot bell.svg
     """
     from rich.console import Console
 

@@ -54,6 +54,8 @@ def new_plugin(
 
     NAME says what it is about: acme gives a folder qelectron-acme. On a terminal,
     what you leave out is asked for.
+
+    Example: qelectron new-plugin acme --kind remote
     """
     _require_cookiecutter()
     asks = sys.stdin.isatty() and not no_input

@@ -20,6 +20,8 @@ def plugins(*, as_json: bool) -> None:
     """List installed plugins and what they offer.
 
     A plugin that did not load is listed with the reason; the others are unaffected.
+
+    Example: qelectron plugins --json
     """
     installed = registry().plugins
     if as_json:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MB: Final = 10**6
 
 
-@click.group()
+@click.group(epilog=examples("qelectron cache info"))
 def cache() -> None:
     """Look after the results that are kept for circuits that are equal.
 
