@@ -67,6 +67,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Be in the folder of a project, with a user's file and plugin of our own."""
     for name in [name for name in os.environ if name.startswith("QELECTRON_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv(files.VARIABLE, str(tmp_path / "user" / "config.toml"))
     (tmp_path / "project" / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "project" / "below")
@@ -84,7 +85,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         if getattr(module, "__dict__", {}).get("registry") is installed:
             monkeypatch.setattr(module, "registry", lambda: found)
     layers.forget()
+    ct.shutdown()
     yield tmp_path
+    ct.shutdown()  # what was opened while nobody said where
     layers.forget()
 
 

@@ -26,11 +26,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Be in an empty folder, with a user's file of our own that does not exist yet."""
     for name in [name for name in os.environ if name.startswith("QELECTRON_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv(files.VARIABLE, str(tmp_path / "user" / "config.toml"))
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     layers.forget()
+    ct.shutdown()
     yield tmp_path
+    ct.shutdown()  # what was opened while nobody said where
     layers.forget()
 
 

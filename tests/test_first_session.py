@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -106,16 +107,24 @@ def at_terminal(
     import pty
 
     before = [sys.executable, *(() if command is None else ("-c", command))]
-    child, terminal = pty.fork()
-    if child == 0:  # pragma: no cover  # the other process
-        os.execvpe(sys.executable, [*before, *args], environment(home))
+    terminal, its_end = pty.openpty()
+    program = subprocess.Popen(
+        [*before, *args],
+        env=environment(home),
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+        start_new_session=True,
+    )
+    os.close(its_end)
     seen = b""
     while part := _read(terminal):
         seen += part
         if answer and seen.endswith(b": "):
             os.write(terminal, answer.encode())
             answer = ""
-    assert os.waitpid(child, 0)[1] == 0, seen.decode()
+    os.close(terminal)
+    assert program.wait(60) == 0, seen.decode()
     return seen.decode()
 
 

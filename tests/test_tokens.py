@@ -61,6 +61,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Have a folder for config of our own, a vendor, and no keyring."""
     for name in [name for name in os.environ if name.startswith("QELECTRON_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv(files.VARIABLE, str(tmp_path / "user" / "config.toml"))
     monkeypatch.setattr(keeping, "_keyring", lambda: None)
     monkeypatch.chdir(tmp_path)
@@ -79,7 +80,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         if getattr(module, "__dict__", {}).get("registry") is installed:
             monkeypatch.setattr(module, "registry", lambda: found)
     layers.forget()
+    ct.shutdown()
     yield tmp_path
+    ct.shutdown()  # what was opened while nobody said where
     layers.forget()
 
 
@@ -232,20 +235,16 @@ def holding(folder: Path) -> list[Path]:
 def test_at_a_terminal_no_byte_of_a_token_goes_anywhere_else(
     place: Path, outside: dict[str, str]
 ) -> None:
-    import pty
-
     code = "from qelectron_core.cli import main; main()"
-    child, terminal = pty.fork()
-    if child == 0:  # pragma: no cover  # the other process
-        args = [sys.executable, "-c", code, "token", "set", "acme"]
-        os.execvpe(sys.executable, args, outside)
+    args = [sys.executable, "-c", code, "token", "set", "acme"]
+    child, terminal = at_terminal(args, outside)
     seen = b""
     while b"Token of acme (from acme.example): " not in seen:
         seen += os.read(terminal, 1024)
     os.write(terminal, f"{TOKEN}\n".encode())
     while part := _read(terminal):
         seen += part
-    assert os.waitpid(child, 0)[1] == 0, seen
+    assert child.wait(60) == 0, seen
     shown = [seen.decode()]
     for args in (["token", "list"], ["config", "show"], ["plugins"]):
         answer = process(outside, *args)
@@ -255,6 +254,25 @@ def test_at_a_terminal_no_byte_of_a_token_goes_anywhere_else(
     (file,) = holding(place)
     assert file.name == "tokens.json"
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def at_terminal(
+    args: list[str], env: dict[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a program at a terminal; return it, and the end to read and write."""
+    import pty
+
+    terminal, its_end = pty.openpty()
+    program = subprocess.Popen(
+        args,
+        env=env,
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+        start_new_session=True,
+    )
+    os.close(its_end)
+    return program, terminal
 
 
 def _read(terminal: int) -> bytes:

@@ -843,6 +843,8 @@ def test_what_is_shut_down_is_lost_and_not_failed(held: Held) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")
 def test_a_forked_child_does_not_wait_for_what_its_parent_carries_out(
     held: Held,
 ) -> None:
