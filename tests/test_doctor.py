@@ -27,16 +27,38 @@ def found(about: str) -> list[checkup.Finding]:
     return [one for one in checkup.findings() if one.about == about]
 
 
-def test_this_installation_works() -> None:
-    code, output = run("--json")
-    told = json.loads(output)
+def test_this_installation_works(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("qelectron")
+    done = subprocess.run(
+        [str(program), "doctor", "--json"],
+        env={"HOME": str(tmp_path), "QELECTRON_STORE": "memory"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    told = json.loads(done.stdout)
     assert [one for one in told if one["level"] == "bad"] == []
-    assert code == 0
+    assert done.returncode == 0
     assert {one["about"] for one in told} >= {"versions", "plugins", "store", "tokens"}
     assert any("pennylane" in one["what"] for one in told)
+
+
+def test_the_list_says_in_the_end_whether_all_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = checkup.Finding("store", "good", "in its place")
+    bad = checkup.Finding("store", "bad", "gone", "put it back")
+    monkeypatch.setattr(checkup, "findings", lambda: [good])
     code, output = run()
     assert code == 0
     assert output.endswith("all works\n")
+    monkeypatch.setattr(checkup, "findings", lambda: [good, bad])
+    code, output = run()
+    assert code == 1
+    assert "✗" in output
+    assert "→ put it back" in output
+    assert output.endswith("1 to be mended\n")
 
 
 def test_a_plugin_that_does_not_load_is_named_with_a_remedy(
