@@ -22,8 +22,6 @@ from dask.delayed import delayed
 from rich.console import Console
 from rich.table import Table
 
-os.environ["QELECTRON_STORE"] = str(Path(tempfile.mkdtemp()) / "store.sqlite3")
-
 import qelectron_core as ct  # which reads it
 from qelectron_dask.connection import connect
 from qelectron_dask.executor import DaskExecutor
@@ -133,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--covalent", type=Path)
     path = parser.parse_args().covalent
+    os.environ["QELECTRON_STORE"] = str(Path(tempfile.mkdtemp()) / "store.sqlite3")
     table = Table("graph", "where", "ours, ms", "dask.delayed, ms", "ratio", "ms each")
     medians: dict[int, float] = {}
     lease = connect(CLUSTER)
