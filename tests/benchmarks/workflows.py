@@ -22,14 +22,12 @@ from dask.delayed import delayed
 from rich.console import Console
 from rich.table import Table
 
-import qelectron_core as ct  # which reads it
+import qelectron_core as ct
 from qelectron_dask.connection import connect
 from qelectron_dask.executor import DaskExecutor
 
 ROUNDS: Final = 15
 CLUSTER: Final = DaskExecutor(workers=2)
-#: Most of dask.delayed, seconds per electron, and how many times Covalent.
-BUDGETS: Final = {"ratio": 1.5, "overhead_s": 0.005, "covalent": 20.0}
 
 qnode = qml.QNode(
     lambda x: (qml.RX(x, wires=0), qml.CNOT([0, 1]), qml.expval(qml.Z(1)))[-1],
