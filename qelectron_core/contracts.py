@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 import attrs
 
 from qelectron_core.config import Configurable, unconfigured
-from qelectron_core.errors import ConfigError, ExecutorError, check_options
+from qelectron_core.errors import (
+    ConfigError,
+    ExecutorError,
+    QElectronError,
+    check_options,
+)
 
 if TYPE_CHECKING:
     from pennylane.devices import Device
@@ -341,11 +346,20 @@ def _shown(field: attrs.Attribute[Any], value: Any) -> str:
 
 
 def _is_default(instance: Value, field: attrs.Attribute[Any]) -> bool:
-    default: Any = field.default
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class
-        with unconfigured():
-            default = default.factory(*([instance] if default.takes_self else []))
+    try:
+        default = default_of(instance, field)
+    except QElectronError:  # of an executor from a plugin that is not installed, say
+        return False
     return bool(getattr(instance, field.name) == default)
+
+
+def default_of(instance: Any, field: attrs.Attribute[Any]) -> Any:
+    """Return what a field is if it is not given, whatever config says."""
+    default: Any = field.default
+    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class
+        return default
+    with unconfigured():
+        return default.factory(*([instance] if default.takes_self else []))
 
 
 @attrs.frozen

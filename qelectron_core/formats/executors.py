@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from qelectron_core.config import unconfigured
-from qelectron_core.contracts import Executor
+from qelectron_core.contracts import Executor, default_of
 from qelectron_core.errors import FormatError, QElectronError
 from qelectron_core.formats import plain
 from qelectron_core.formats.arrays import DTYPES
@@ -86,10 +86,10 @@ def _given(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_default(instance: Any, field: Any) -> bool:
-    default = field.default
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class
-        with unconfigured():
-            default = default.factory(*([instance] if default.takes_self else []))
+    try:
+        default = default_of(instance, field)
+    except QElectronError:  # it cannot be made here, and so was given
+        return False
     value = getattr(instance, field.name)
     # True is no 1 here: options are restored in the type they had.
     return type(value) is type(default) and bool(value == default)

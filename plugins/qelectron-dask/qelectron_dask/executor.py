@@ -236,8 +236,12 @@ class DaskExecutor(Executor):
         return bound
 
     def cache_key(self) -> Mapping[str, Any] | None:
-        """Return that of the executor: where it runs changes no result."""
-        return self.executor.cache_key()
+        """Return what the executor is: where it runs changes no result."""
+        own = self.executor.cache_key()
+        if own is None:
+            return None
+        kind = type(self.executor)
+        return {"executor": f"{kind.__module__}:{kind.__qualname__}", "options": own}
 
     def refuse(self, circuit: QuantumScript) -> str | None:
         """Ask the executor on the workers."""

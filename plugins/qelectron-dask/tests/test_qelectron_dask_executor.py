@@ -221,14 +221,18 @@ def test_the_executor_stays_open_on_its_worker(cluster: Any) -> None:
         assert counts == list(range(counts[0], counts[0] + len(counts)))
 
 
-def test_keys_of_results_are_those_of_the_executor() -> None:
-    local, where = make(Local())[0], make(dask())[0]
-    cached = [ct.qelectron(q, cache=True) for q in (local, where)]
-    future = cached[0].run_later(0.123)
+def test_a_kept_result_serves_whichever_cluster_ran_it() -> None:
+    here, there = dask(), DaskExecutor(Local(), "tcp://node7:8786")
+    assert here.cache_key() == there.cache_key()
+    assert here.cache_key() != DaskExecutor(Local(fused=1)).cache_key()
+    assert here.cache_key() != DaskExecutor(FusedFails()).cache_key()
+    circuit = make(here)[0].update(cache=True)
+    future = circuit.run_later(0.123)
     future.result(timeout=60)
-    again = cached[1].run_later(0.123)
-    again.result(timeout=60)
-    assert again.executions[0].job_id == future.executions[0].job_id
+    again = circuit.update(executors=DaskExecutor(Local(), workers=2, connect_s=9.0))
+    second = again.run_later(0.123)
+    second.result(timeout=60)
+    assert second.executions[0].job_id == future.executions[0].job_id
 
 
 def test_errors_come_back_with_their_type_and_where_they_were() -> None:

@@ -41,9 +41,18 @@ def client() -> Any:
     return shared().client
 
 
-def pid() -> int:
-    """Return the process, for `Client.run`."""
-    return os.getpid()
+# What is sent travels by value only where it is defined within a function.
+
+
+def pid() -> Any:
+    """Return what returns its process, for `Client.run`."""
+
+    def own() -> int:
+        import os
+
+        return os.getpid()
+
+    return own
 
 
 def make(executor: Any) -> ct.QElectron:
@@ -61,7 +70,7 @@ def test_a_worker_that_is_killed_loses_nothing(client: Any) -> None:
     xs = np.linspace(0.0, 3.0, 2000)
     futures = [circuit.run_later(float(x)) for x in xs]
     next(iter(ct.as_completed(futures))).result(timeout=120)
-    victim = next(iter(client.run(pid).values()))
+    victim = next(iter(client.run(pid()).values()))
     os.kill(victim, signal.SIGKILL)
     assert not all(future.done() for future in futures)
     results = ct.gather(futures)
@@ -69,7 +78,7 @@ def test_a_worker_that_is_killed_loses_nothing(client: Any) -> None:
     assert [len(future.executions) for future in futures] == [1] * 2000
     assert {future.executions[0].attempt for future in futures} == {1}
     client.wait_for_workers(2, timeout=60)
-    assert victim not in client.run(pid).values()
+    assert victim not in client.run(pid()).values()
 
 
 def test_circuits_that_kill_every_worker_say_so(
@@ -89,7 +98,7 @@ def test_a_scheduler_that_is_lost_is_told_and_replaced() -> None:
         futures = [circuit.run_later(float(x)) for x in xs]
         next(iter(ct.as_completed(futures))).result(timeout=120)
         lease = connect(executor)
-        scheduler = lease.client.run_on_scheduler(pid)
+        scheduler = lease.client.run_on_scheduler(pid())
         lease.release()
         os.kill(scheduler, signal.SIGKILL)
         outcomes = ct.gather(futures, return_exceptions=True)
@@ -126,7 +135,7 @@ def test_a_worker_that_comes_late_is_waited_for() -> None:
         executor = DaskExecutor(Local(), cluster)
         future = make(executor).run_later(0.1)
         lease = connect(executor)
-        lease.client.run_on_scheduler(_start_worker)
+        lease.client.run_on_scheduler(_start_worker())
         assert np.isclose(future.result(timeout=60), np.cos(0.1))
         assert lease.n_threads == 3
         assert executor.concurrency == 6
@@ -136,10 +145,17 @@ def test_a_worker_that_comes_late_is_waited_for() -> None:
         cluster.close()
 
 
-async def _start_worker(dask_scheduler: Any) -> None:
-    from distributed import Worker
+def _start_worker() -> Any:
+    """Return what starts a worker beside a scheduler."""
 
-    await Worker(dask_scheduler.address, nthreads=3, dashboard_address="127.0.0.1:0")
+    async def start(dask_scheduler: Any) -> None:
+        from distributed import Worker
+
+        await Worker(
+            dask_scheduler.address, nthreads=3, dashboard_address="127.0.0.1:0"
+        )
+
+    return start
 
 
 def test_a_job_that_takes_too_long_leaves_the_cluster(client: Any) -> None:
@@ -193,7 +209,7 @@ def test_what_a_worker_lacks_is_named(
 def test_a_worker_without_the_plugin_is_named() -> None:
     with DaskExecutor(Local(), workers=1) as executor:
         lease = connect(executor)
-        lease.client.run(_hide_plugin)
+        lease.client.run(_hide_plugin())
         with pytest.raises(
             WorkerSetupError, match=r"'tcp.*cannot import 'qelectron_dask.*pip in"
         ):
@@ -201,5 +217,12 @@ def test_a_worker_without_the_plugin_is_named() -> None:
         lease.release()
 
 
-def _hide_plugin() -> None:
-    sys.modules["qelectron_dask.worker"] = None  # type: ignore[assignment]
+def _hide_plugin() -> Any:
+    """Return what makes a worker one without the plugin."""
+
+    def hide() -> None:
+        import sys
+
+        sys.modules["qelectron_dask.worker"] = None  # type: ignore[assignment]
+
+    return hide
