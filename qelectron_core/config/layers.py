@@ -115,6 +115,18 @@ def current() -> Config:
     return config
 
 
+def recent() -> Config:
+    """Return config as it was less than `FRESH_S` ago, wherever it was looked for.
+
+    For what is asked on every call: to ask for the working folder is a call of the
+    system, after which a thread that runs Python has to wait for its turn.
+    """
+    for until, config in list(_seen.values()):
+        if time.monotonic() < until:
+            return config
+    return current()
+
+
 def forget() -> None:
     """Look at the files anew at once: one has been written."""
     _seen.clear()
@@ -128,12 +140,12 @@ def _working_folder() -> str | None:
 
 
 def setting(name: str) -> Any:
-    """Return the value of a setting of the core, as it is now.
+    """Return the value of a setting of the core, as it was a moment ago at most.
 
     Raises:
         ConfigError: If it has no such value, or a file cannot be understood.
     """
-    return current().setting(name).value
+    return recent().setting(name).value
 
 
 def variables() -> list[str]:
