@@ -90,7 +90,7 @@ def scaling(qnode: qml.QNode, n_circuits: int, rounds: int) -> dict[str, list[fl
     """Return seconds on one worker and on two, for both sides, in turns."""
     clusters = {n: LocalCluster(n, CONNECT_S) for n in (1, 2)}
     clients = {
-        n: Client(one.scheduler_address, set_as_default=False)
+        n: Client(one.scheduler_address, security=one.security, set_as_default=False)
         for n, one in clusters.items()
     }
     ways: dict[str, Callable[[Sequence[float]], list[Any]]] = {}
@@ -146,7 +146,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     cluster = LocalCluster(2, CONNECT_S)
-    client = Client(cluster.scheduler_address, set_as_default=False)
+    client = Client(
+        cluster.scheduler_address, security=cluster.security, set_as_default=False
+    )
     for n_wires, n_circuits in ((4, 500), (4, 1000), (16, 24)):
         times = against_tasks(client, ansatz(n_wires), n_circuits, rounds)
         title = f"{n_circuits} circuits of {n_wires} wires, two workers"

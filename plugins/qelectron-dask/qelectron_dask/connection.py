@@ -135,7 +135,7 @@ class Connection:
             self._cluster = LocalCluster(executor.n_local_workers, executor.connect_s)
             self.address = self._cluster.scheduler_address
         try:
-            given = None if self._cluster else given_for(self.address)
+            given = self._cluster or given_for(self.address)
             self.client, self._is_own = _client(self.address, given, executor.connect_s)
         except BaseException:
             self._end_cluster()

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qelectron_dask.errors import ClusterLostError
+
+if TYPE_CHECKING:
+    from distributed import Security
 
 #: Seconds that the processes of a cluster get to end by themselves.
 END_S: Final = 10.0
@@ -26,6 +29,8 @@ sys.path[:] = options["path"]
 from qelectron_dask.local import serve
 serve(options["workers"])
 """
+#: What a client needs of a temporary certificate.
+_CREDENTIALS: Final = ("tls_ca_file", "tls_client_cert", "tls_client_key")
 #: Errors that workers cause reach the caller; what they log besides is noise.
 _ENVIRONMENT: Final = {
     "DASK_LOGGING__DISTRIBUTED": "critical",
@@ -36,10 +41,13 @@ _ENVIRONMENT: Final = {
 class LocalCluster:
     """A scheduler and worker processes that live as long as this program wants.
 
-    They end when this process does, however it ends: they see their input close.
+    They end when this process does, however it ends: they see their input close. Who
+    connects must show a certificate that is made for this cluster and written nowhere:
+    else other users of the machine could have the workers run what they like.
 
     Attributes:
         scheduler_address: Where the scheduler is.
+        security: What a client shows and asks for to connect.
         workers: Number of worker processes, of one thread each.
     """
 
@@ -59,12 +67,12 @@ class LocalCluster:
             start_new_session=True,  # Ctrl-C in a terminal is for the program only
         )
         try:
-            self.scheduler_address = self._start(timeout_s)
+            self.scheduler_address, self.security = self._start(timeout_s)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, timeout_s: float) -> str:
+    def _start(self, timeout_s: float) -> tuple[str, Security]:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -79,7 +87,10 @@ class LocalCluster:
         reader.join(timeout_s)
         if not (lines and lines[0].strip()):
             raise ClusterLostError(self._not_started(timeout_s))
-        return lines[0].strip()
+        from distributed import Security
+
+        address, credentials = json.loads(lines[0])
+        return address, Security(require_encryption=True, **credentials)
 
     def _not_started(self, timeout_s: float) -> str:
         code = self._process.poll()
@@ -111,7 +122,10 @@ class LocalCluster:
 def serve(workers: int) -> None:
     """Be the scheduler, and keep worker processes, until the input closes."""
     from distributed import LocalCluster as Served
+    from distributed import Security
 
+    security = Security.temporary()
+    credentials = {name: getattr(security, name) for name in _CREDENTIALS}
     answer = os.dup(1)
     os.dup2(2, 1)  # what workers print must not be taken for the answer
     with Served(
@@ -119,11 +133,14 @@ def serve(workers: int) -> None:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
+        protocol="tls",
+        security=security,
         dashboard_address="127.0.0.1:0",  # None would be port 8787 of all interfaces
         scheduler_kwargs={"dashboard": False},
         silence_logs=False,
     ) as cluster:
-        os.write(answer, f"{cluster.scheduler_address}\n".encode())
+        line = json.dumps([cluster.scheduler_address, credentials])
+        os.write(answer, f"{line}\n".encode())
         os.close(answer)
         sys.stdin.read()
         _end_soon()

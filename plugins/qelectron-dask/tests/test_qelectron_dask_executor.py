@@ -103,8 +103,10 @@ def test_it_takes_a_client_for_an_address(cluster: Any) -> None:
 def test_it_takes_anything_with_a_scheduler_address(cluster: Any) -> None:
     class Cluster:
         scheduler_address = cluster.scheduler.address
+        security = cluster.security
 
-    executor = DaskExecutor(Local(), address=Cluster())
+    held = Cluster()
+    executor = DaskExecutor(Local(), address=held)
     assert executor == DaskExecutor(Local(), address=cluster)
     qelectron, qnode = make(executor)
     assert np.allclose(np.hstack(qelectron(0.3)), np.hstack(qnode(0.3)))
@@ -239,7 +241,7 @@ def test_errors_come_back_with_their_type_and_where_they_were() -> None:
     with pytest.raises(LookupError, match="no such backend") as seen:
         make(dask(Failing()))[0](0.1)
     notes = "\n".join(seen.value.__notes__)
-    assert "on the Dask worker 'tcp://127.0.0.1:" in notes
+    assert "on the Dask worker 'tls://127.0.0.1:" in notes
     assert 'raise LookupError("no such backend")' in notes
 
 

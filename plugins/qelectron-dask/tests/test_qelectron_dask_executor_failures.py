@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pennylane as qml
 import pytest
+from distributed import Client, Security
 
 import qelectron_core as ct
 from qelectron_dask.connection import connect
@@ -111,6 +112,17 @@ def test_a_scheduler_that_is_lost_is_told_and_replaced() -> None:
         assert np.isclose(circuit(0.5), np.cos(0.5))
 
 
+@pytest.mark.parametrize("protocol", ["tls", "tcp"])
+def test_nobody_uses_the_local_cluster_without_its_certificate(
+    client: Any, protocol: str
+) -> None:
+    address = client.scheduler.address.replace("tls", protocol)
+    stranger = {"security": Security.temporary()} if protocol == "tls" else {}
+    with pytest.raises(OSError, match=r"Timed out|closed|certificate|CommClosed"):
+        Client(address, timeout=2, set_as_default=False, **stranger)
+    assert client.submit(sum, [1, 2], pure=False).result(timeout=60) == 3
+
+
 def test_a_scheduler_that_is_not_there_is_told_in_time() -> None:
     executor = DaskExecutor(Local(), "tcp://127.0.0.1:9", connect_s=0.5)
     with pytest.raises(ClusterLostError, match=r"no Dask scheduler answers.*0\.5 s"):
@@ -152,7 +164,10 @@ def _start_worker() -> Any:
         from distributed import Worker
 
         await Worker(
-            dask_scheduler.address, nthreads=3, dashboard_address="127.0.0.1:0"
+            dask_scheduler.address,
+            nthreads=3,
+            security=dask_scheduler.security,
+            dashboard_address="127.0.0.1:0",
         )
 
     return start
@@ -171,7 +186,7 @@ def test_other_versions_on_a_worker_are_refused(
 ) -> None:
     theirs, ours = own_versions()[package], {**own_versions(), package: "9.9.1"}
     monkeypatch.setattr("qelectron_dask.session.own_versions", lambda: ours)
-    expected = f"'tcp://127.0.0.1:.*has {package} {theirs}, and the caller has 9.9.1"
+    expected = f"'tls://127.0.0.1:.*has {package} {theirs}, and the caller has 9.9.1"
     with pytest.raises(WorkerSetupError, match=expected):
         make(DaskExecutor(Local(), workers=2))(0.1)
 
@@ -201,7 +216,7 @@ def test_what_a_worker_lacks_is_named(
     import qelectron_acme  # type: ignore[import-not-found]  # written just now
 
     executor = DaskExecutor(qelectron_acme.Acme(), workers=2)
-    expected = r"'tcp://127.*'qelectron_acme'.*pip install qelectron-acme"
+    expected = r"'tls://127.*'qelectron_acme'.*pip install qelectron-acme"
     with pytest.raises(WorkerSetupError, match=expected):
         make(executor)(0.1)
 
@@ -211,7 +226,7 @@ def test_a_worker_without_the_plugin_is_named() -> None:
         lease = connect(executor)
         lease.client.run(_hide_plugin())
         with pytest.raises(
-            WorkerSetupError, match=r"'tcp.*cannot import 'qelectron_dask.*pip in"
+            WorkerSetupError, match=r"'tls.*cannot import 'qelectron_dask.*pip in"
         ):
             make(executor)(0.1)
         lease.release()

@@ -90,7 +90,9 @@ def test_inside_a_task_circuits_run_where_it_is(client: Any, place: str) -> None
     assert there == here != os.getpid()
 
 
-def test_inside_a_task_of_another_cluster_circuits_go_to_theirs(client: Any) -> None:
+def test_inside_a_task_of_another_cluster_circuits_go_to_theirs(
+    client: Any, tmp_path: Path
+) -> None:
     def task(circuit: Any) -> tuple[int, int]:
         import os
 
@@ -103,7 +105,24 @@ def test_inside_a_task_of_another_cluster_circuits_go_to_theirs(client: Any) -> 
 
         return os.getpid()
 
+    def believe(certificates: dict[str, str]) -> None:
+        """Let a worker connect elsewhere, as its user would."""
+        import dask
+
+        dask.config.set(
+            {f"distributed.comm.tls.{k}": v for k, v in certificates.items()}
+        )
+
     lease = connect(DaskExecutor(Local(), workers=1))
+    security = lease.client.security
+    kept = {
+        "ca-file": security.tls_ca_file,
+        "client.cert": security.tls_client_cert,
+        "client.key": security.tls_client_key,
+    }
+    for name, text in kept.items():
+        (tmp_path / name).write_text(text)
+    client.run(believe, {name: str(tmp_path / name) for name in kept})
     try:
         circuit = make(DaskExecutor(Alone(), lease.client))
         there, here = client.submit(task, circuit, pure=False).result(timeout=120)
