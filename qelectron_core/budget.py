@@ -9,7 +9,9 @@ import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from numbers import Integral, Real
 from typing import Any, Final, Self
+from weakref import WeakSet
 
 import attrs
 
@@ -31,24 +33,36 @@ _PER: Final[Mapping[str, int]] = {"nano_usd": 10**9, "nano_seconds": 10**9}
 #: The largest limit of each kind, so that no store runs over.
 _MOST: Final = 10**9
 _MOST_COUNTED: Final = 10**15
+#: Above every limit, and small enough that a few of them fit into 64 bits.
+_MOST_HELD: Final = 10**18
 
 #: Taken wherever ledgers in memory are changed: several are, or none.
 lock: Final = threading.RLock()
+#: All ledgers of this process.
+_ledgers: Final[WeakSet[Ledger]] = WeakSet()
+
+
+def _after_fork() -> None:
+    for ledger in _ledgers:
+        ledger.let_go()
+    lock.release()
+
+
 if hasattr(os, "register_at_fork"):  # not on Windows; so that no child gets it locked
     os.register_at_fork(
-        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=_after_fork
     )
 _blocks: ContextVar[tuple[Ledger, ...]] = ContextVar("qelectron_budgets", default=())
 
 
 def _check_count(_: Any, attribute: Any, value: Any) -> None:
-    is_count = hasattr(value, "__index__") and not isinstance(value, bool)
+    is_count = isinstance(value, Integral) and not isinstance(value, bool)
     if value is not None and not (is_count and 0 <= int(value) <= _MOST_COUNTED):
         _refuse(attribute.name, value, "a whole number")
 
 
 def _check_amount(_: Any, attribute: Any, value: Any) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
     fits = is_number and math.isfinite(value) and 0 <= value <= _MOST
     if value is not None and not fits:
         what = "US dollars" if attribute.name == "cost_usd" else "seconds"
@@ -120,8 +134,10 @@ class Budget:
         return ledger
 
     def __exit__(self, *_: object) -> None:
-        """End the block."""
-        _blocks.set(_blocks.get()[:-1])
+        """End the block, which need not be the last one that began."""
+        ledgers = _blocks.get()
+        own = [one for one in ledgers if one.budget is self][-1:]
+        _blocks.set(tuple(one for one in ledgers if one not in own))
 
     def _shown(self) -> str:
         given = {name: getattr(self, name) for name in UNITS}
@@ -161,6 +177,7 @@ class Ledger:
         self.limits = budget.limits
         self._counts = Ledgers()
         self._unknown: set[str] = set()
+        _ledgers.add(self)
 
     @property
     def spent(self) -> Spent:
@@ -207,6 +224,16 @@ class Ledger:
         with lock:
             return self._counts.balance("")
 
+    def __deepcopy__(self, _: Any) -> Ledger:
+        """Return itself: copies of a QElectron spend together."""
+        return self
+
+    def let_go(self) -> None:
+        """Hold nothing any more: in a forked child, what is held is its parent's."""
+        spent = self._counts.balance("").spent
+        self._counts = Ledgers()
+        self._counts.settle("", {}, spent)
+
     def __getstate__(self) -> dict[str, Any]:
         """Take along what was spent; what is held belongs to this process."""
         copied, state = Ledgers(), dict(vars(self))
@@ -215,9 +242,9 @@ class Ledger:
 
 
 def counted(unit: str, value: float) -> int:
-    """Return an amount as it is counted."""
+    """Return an amount as it is counted; what no store could hold, as the most."""
     per = _PER.get(unit, 1)
-    return int(value) if per == 1 else round(value * per)
+    return min(int(value) if per == 1 else round(value * per), _MOST_HELD)
 
 
 def _to_spent(amounts: Mapping[str, int], unknown: Any) -> Spent:

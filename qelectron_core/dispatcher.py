@@ -155,15 +155,18 @@ class Dispatcher:
         """Run circuits as part of a call, wait, and return all about them."""
         batch = Batch(call_id, len(circuits))
         tasks = self.tasks(circuits, settings, batch, policy)
+        in_this_thread = settings.gradient_method == "backprop" or not install()
         try:
-            if settings.gradient_method == "backprop" or not install():
+            if in_this_thread:
                 run_here(runtime().admitted(tasks))
             else:
                 runtime().submit(tasks, wait=True)
             batch.wait()
-        except BaseException:
+        except BaseException as error:
             batch.cancelled = True
             runtime().drop_cancelled()
+            if in_this_thread:  # those that were still to come are in no lane
+                runtime().forget(tasks, error)
             raise
         return batch
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +12,7 @@ from contextvars import copy_context
 from typing import Any, ClassVar
 
 import attrs
+import numpy as np
 import pennylane as qml
 import pytest
 from hypothesis import given, settings
@@ -103,6 +106,7 @@ class Priced(ct.Executor):
         ({"cost_usd": float("nan")}, "cost_usd=nan is no limit. Expected US dollars"),
         ({"seconds": float("inf")}, "seconds=inf is no limit. Expected seconds of 0"),
         ({"cost_usd": "5"}, "cost_usd='5' is no limit"),
+        ({"shots": np.array([1, 2])}, "is no limit"),
     ],
 )
 def test_limits_that_are_none_are_refused(limits: Any, says: str) -> None:
@@ -635,3 +639,113 @@ def test_a_daily_budget_holds_at_vendors_too(daily: Callable[[str], None]) -> No
     assert balance.spent["nano_usd"] == 400_000_000
     assert not any(balance.held.values())
     assert runtime().keeper(store).daily("cost_usd=0.5").left.cost_usd == 0.1
+
+
+# --- What a review found --------------------------------------------------------------
+
+
+def test_numbers_of_numpy_are_limits() -> None:
+    numbers: dict[str, Any] = {
+        "shots": np.int64(5),
+        "cost_usd": np.float32(1.5),
+        "seconds": np.int64(2),
+    }
+    limits = ct.Budget(**numbers)
+    assert (limits.shots, limits.cost_usd, limits.seconds) == (5, 1.5, 2)
+
+
+def test_equal_circuits_that_are_refused_all_say_so_and_hold_nothing() -> None:
+    executor = Priced()
+    circuit = circuit_on(executor, shots=None, cache=True)
+    with ct.Budget(circuits=0):
+        futures = [circuit.run_later(0.1) for _ in range(300)]
+        outcomes = ct.gather(futures, return_exceptions=True, timeout=WAIT_S)
+    assert {type(one) for one in outcomes} == {ct.BudgetError}
+    assert ct.load(executor).in_flight == 0
+    assert float(circuit(0.1)) == 0.5  # nobody is waited for in vain
+
+
+def test_blocks_may_end_in_any_order() -> None:
+    circuit = circuit_on(Priced())
+
+    def block(budget: ct.Budget) -> Iterator[ct.Ledger]:
+        with budget as ledger:
+            yield ledger
+
+    wide, tight = block(ct.Budget()), block(ct.Budget(shots=0))
+    next(wide)
+    next(tight)
+    wide.close()  # type: ignore[attr-defined]  # it is a generator
+    with pytest.raises(ct.BudgetError):
+        circuit(0.1)
+    tight.close()  # type: ignore[attr-defined]  # likewise
+    circuit(0.1)
+
+
+def test_copies_of_a_qelectron_spend_together() -> None:
+    circuit = circuit_on("Simulator", store="memory", budget=ct.Budget(shots=100))
+    other = copy.deepcopy(circuit)
+    circuit(0.1)
+    with pytest.raises(ct.BudgetError):
+        other(0.1)
+
+
+def test_what_is_interrupted_in_the_callers_thread_is_not_held() -> None:
+    stops = Interrupted()
+    circuit = circuit_on("Simulator", shots=None).update(diff_method="backprop")
+    with ct.Budget(circuits=4) as ledger:
+        with pytest.raises(KeyboardInterrupt), stops:
+            qml.grad(three(circuit))(pnp.array(0.3))
+        assert ledger.held == NOTHING
+        qml.grad(three(circuit))(pnp.array(0.3))
+    assert ct.load("Simulator").in_flight == 0
+
+
+@qml.transform
+def three(circuit: Any) -> Any:
+    return [circuit] * 3, sum
+
+
+class Interrupted:
+    """Interrupts the first circuit that runs in a `with` block."""
+
+    def __enter__(self) -> None:
+        from qelectron_core.runtime.lane import Lane
+
+        def stop(*_: Any) -> Any:
+            raise KeyboardInterrupt
+
+        self._patch = pytest.MonkeyPatch()
+        self._patch.setattr(Lane, "_run_job", stop)
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")
+def test_a_forked_child_does_not_hold_what_its_parent_does() -> None:
+    bench = Bench()
+    bench.go.clear()
+    circuit = circuit_on(Priced(bench))
+    with ct.Budget(shots=300) as ledger:
+        futures = [circuit.run_later(0.1 * n) for n in range(3)]
+        assert bench.began.wait(WAIT_S)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if ledger.held == NOTHING else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert ledger.held.shots == 200
+        bench.go.set()
+        ct.gather(futures, timeout=WAIT_S)
+    assert ledger.spent.shots == 300
+
+
+def test_an_absurd_price_does_not_break_the_store() -> None:
+    circuit = circuit_on(Priced(usd=1e30))
+    with ct.Budget(shots=1000) as ledger:
+        circuit(0.1)
+    assert ledger.spent.shots == 100
+    with ct.Budget(cost_usd=1e6), pytest.raises(ct.BudgetError):
+        circuit(0.1)

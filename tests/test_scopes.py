@@ -186,6 +186,15 @@ def test_a_scope_cancels_its_own_circuits_and_no_others() -> None:
     other.cancel()
 
 
+def test_a_scope_cancelled_in_its_own_block_ends_cached_calls_too() -> None:
+    circuit = make("cancel-in", latency_s=600.0).update(cache=True)
+    with ct.scope("cancel-in-1") as scope:
+        future = circuit.run_later(0.1)
+        scope.cancel()
+    with pytest.raises(CancelledError):
+        future.result(timeout=30)
+
+
 def test_an_event_of_a_plugin_reaches_all_observers() -> None:
     events: list[ct.Event] = []
     event = ct.Event("submitted", "", -1, ct.executor.FakeCloud(), 0.0)

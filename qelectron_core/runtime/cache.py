@@ -20,7 +20,7 @@ from qelectron_core.runtime.adoption import adopt
 from qelectron_core.runtime.keeper import Keeper
 from qelectron_core.runtime.keys import Keys
 from qelectron_core.runtime.notes import kept_by, kept_of
-from qelectron_core.runtime.task import Ran, Task, settle
+from qelectron_core.runtime.task import Ran, Task, recorded, settle
 from qelectron_core.store import Claim, Intent, Kept, Key
 from qelectron_core.values import copy_value
 
@@ -234,10 +234,21 @@ class Cache:
         # Nor does a budget, which need not be theirs.
         cancelled = isinstance(error, (BudgetError, CancelledError))
         if cancelled or (_is_adopted(task) and not isinstance(error, FINAL)):
-            self.runtime.submit(followers)  # it says nothing about them
+            if followers:  # it says nothing about them
+                # Not here: each of them may be refused in its turn, and this thread may
+                # be in a scope that is not theirs.
+                self.runtime.loop.on_worker(partial(self._ask_again, followers))
             return
         for follower in followers:
             self._share(error, execution, follower)
+
+    def _ask_again(self, tasks: Sequence[Task]) -> None:
+        """Have circuits run that waited for one that came to nothing."""
+        try:
+            self.runtime.submit(tasks)
+        except Exception as error:  # somebody waits for them, and gets it
+            for task in tasks:
+                task.resolve(*recorded(task, error, Ran(last=True)))
 
     def _share(self, error: BaseException, execution: Execution, task: Task) -> None:
         """End a circuit in the error that an equal one ended in."""
