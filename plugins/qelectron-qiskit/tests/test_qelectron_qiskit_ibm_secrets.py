@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import pickle
 import sqlite3
+import subprocess
 import sys
 import traceback
 import warnings
@@ -17,6 +19,7 @@ import attrs
 import cloudpickle
 import pytest
 from click.testing import CliRunner
+from qiskit_ibm_runtime import QiskitRuntimeService
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -297,11 +300,45 @@ def test_ibm_is_asked_about_a_token(
 
 
 def test_the_token_of_qiskits_own_file_is_listed_and_not_shown(
-    server: IBMServer, tmp_path: Path
+    server: IBMServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert TOKENS.elsewhere() is None
-    server.save_account(tmp_path / "accounts.json", "premium-instance")
+    file = tmp_path / ".qiskit" / "qiskit-ibm.json"
+    QiskitRuntimeService.save_account(
+        token="some-other-token", filename=str(file), name="another"
+    )
+    assert TOKENS.elsewhere() == ct.Secret("some-other-token")
+    server.save_account(file, "premium-instance")
     assert TOKENS.elsewhere() == ct.Secret(server.token)
     shown = CliRunner().invoke(cli, ["token", "list"]).output
     assert "ibm: the vendor's own file" in shown
     assert server.token not in shown
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"a": 1}', '{"a": {"token": 5}}', "[" * 10**5, "\udcff"]
+)
+def test_a_file_of_qiskit_that_cannot_be_read_holds_no_token(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / ".qiskit" / "qiskit-ibm.json"
+    file.parent.mkdir()
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    assert TOKENS.elsewhere() is None
+
+
+def test_looking_for_tokens_does_not_wait_for_qiskit(tmp_path: Path) -> None:
+    file = tmp_path / ".qiskit" / "qiskit-ibm.json"
+    QiskitRuntimeService.save_account(token="some-token-of-mine", filename=str(file))
+    look = "import sys; from qelectron_core.tokens.rows import rows; print(rows())"
+    look += "; sys.exit('qiskit' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", look],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "the vendor's own file" in found.stdout

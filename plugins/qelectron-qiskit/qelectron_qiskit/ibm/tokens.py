@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from qelectron_core import ConfigError, Secret, VendorTokens
+
+#: Of IBM's service before 2025; its accounts open nothing any more.
+_GONE_CHANNEL: Final = "ibm_quantum"
 
 
 @attrs.frozen
@@ -37,17 +40,29 @@ class IBMTokens(VendorTokens):
 
     def elsewhere(self) -> Secret | None:
         """Return the token of the default account in Qiskit's own file."""
-        if not (Path.home() / ".qiskit" / "qiskit-ibm.json").is_file():
-            return None  # known without importing Qiskit, which takes seconds
-        from qiskit_ibm_runtime import QiskitRuntimeService
-
-        saved: dict[str, dict[str, str]] = {}
-        with contextlib.suppress(Exception):  # a file that cannot be read holds none
-            saved = QiskitRuntimeService.saved_accounts()
-        accounts = [*saved.values()]
+        accounts = _saved_accounts()
         chosen = [one for one in accounts if one.get("is_default_account")] or accounts
         token = chosen[0].get("token") if chosen else None
-        return Secret(token) if token else None
+        return Secret(token) if isinstance(token, str) and token else None
+
+
+def _saved_accounts() -> list[dict[str, Any]]:
+    """Read what `QiskitRuntimeService.save_account` wrote.
+
+    Read here, as `saved_accounts()` does, because importing Qiskit takes seconds.
+    A file that cannot be read holds none.
+    """
+    try:
+        text = (Path.home() / ".qiskit" / "qiskit-ibm.json").read_bytes()
+        saved = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return []
+    accounts = saved.values() if isinstance(saved, dict) else ()
+    return [
+        one
+        for one in accounts
+        if isinstance(one, dict) and one.get("channel") != _GONE_CHANNEL
+    ]
 
 
 def _place() -> dict[str, str]:
