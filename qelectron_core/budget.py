@@ -182,19 +182,19 @@ class Ledger:
     @property
     def spent(self) -> Spent:
         """What was spent; what a job is expected to take is spent when it is sent."""
-        return _to_spent(self.balance().spent, self._unknown)
+        return to_spent(self.balance().spent, self._unknown)
 
     @property
     def held(self) -> Spent:
         """What is kept free for circuits that are about to be sent."""
-        return _to_spent(self.balance().held, set())
+        return to_spent(self.balance().held)
 
     @property
     def left(self) -> Spent:
         """What is neither spent nor held; `None` where there is no limit."""
         balance = self.balance()
         free = {unit: m - balance.used(unit) for unit, m in self.limits.items()}
-        return _to_spent(free, UNITS.values() - self.limits.keys())
+        return to_spent(free, UNITS.values() - self.limits.keys())
 
     def __repr__(self) -> str:
         """Show the budget, and what was spent of it."""
@@ -247,7 +247,9 @@ def counted(unit: str, value: float) -> int:
     return min(int(value) if per == 1 else round(value * per), _MOST_HELD)
 
 
-def _to_spent(amounts: Mapping[str, int], unknown: Any) -> Spent:
+def to_spent(amounts: Mapping[str, int], unknown: Any = ()) -> Spent:
+    """Return amounts as users read them; `None` for units that are unknown."""
+
     def of(unit: str) -> Any:
         if unit in unknown:
             return None
@@ -285,6 +287,16 @@ def blocks() -> tuple[Ledger, ...]:
 def daily_text() -> str:
     """Return the daily budget as config has it; maybe empty."""
     return str(setting("daily_budget") or "")
+
+
+def daily_budget() -> Budget | None:
+    """Return the daily budget, or `None` if there is none.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    text = daily_text()
+    return parse(text) if text else None
 
 
 def today() -> str:

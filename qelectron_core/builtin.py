@@ -18,6 +18,7 @@ def qelectron_register_commands(register: Register) -> None:
     register("doctor", "qelectron_core.cli.doctor:doctor")
     register("check", "qelectron_core.cli.check:check")
     register("config", "qelectron_core.cli.config:config")
+    register("spend", "qelectron_core.cli.spend:spend")
     register("new-plugin", "qelectron_core.cli.new_plugin:new_plugin")
 
 

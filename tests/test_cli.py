@@ -180,6 +180,7 @@ def test_json_names_what_each_plugin_offers(installed: Callable[..., None]) -> N
         "doctor",
         "new-plugin",
         "plugins",
+        "spend",
         "token",
     ]
     assert core["error"] is None
@@ -288,6 +289,7 @@ def test_completion_survives_a_command_that_does_not_load(
         "doctor",
         "new-plugin",
         "plugins",
+        "spend",
         "token",
         "wrong",
     ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+#: What fills a bar, and what stands for it on terminals without the sign.
+_FULL: Final = ("█", "#")
+_EMPTY: Final = ("░", ".")
 
 
 def can_show(console: Console, sign: str) -> bool:
@@ -15,3 +19,12 @@ def can_show(console: Console, sign: str) -> bool:
     except (LookupError, UnicodeEncodeError):
         return False
     return True
+
+
+def bar(console: Console, share: float, width: int = 20) -> str:
+    """Return a bar that is filled to a share between 0 and 1."""
+    full, empty = (
+        sign if can_show(console, sign) else plain for sign, plain in (_FULL, _EMPTY)
+    )
+    filled = round(min(1.0, max(0.0, share)) * width)
+    return full * filled + empty * (width - filled)

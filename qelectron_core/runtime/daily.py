@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from qelectron_core.budget import Ledger, parse, today
-from qelectron_core.store import Balance
+import attrs
+
+from qelectron_core.budget import UNITS, Budget, Ledger, Spent, parse, to_spent, today
+from qelectron_core.store import Balance, Store
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.keeper import Keeper
@@ -49,9 +52,64 @@ class DailyLedger(Ledger):
 
     @property
     def _name(self) -> str:
-        return f"day {self._day}"
+        return _ledger_of(self._day)
 
     def __reduce__(self) -> Any:
         """Refuse: it belongs to a store that is open in this process."""
         message = "the ledger of a day cannot be pickled: it belongs to a store"
         raise TypeError(message)
+
+
+@attrs.frozen
+class DaySpent:
+    """What all processes of a store spent on one day while a daily budget was set.
+
+    Attributes:
+        day: The day, in UTC, such as `"2026-11-04"`.
+        spent: What was spent; price and seconds are `None` if no executor knew them,
+            and else those of the executors that did.
+        held: What is held for circuits that are about to be sent.
+        left: What is neither spent nor held of the daily budget today; `None` where
+            there is no limit, and on earlier days, whose limits nobody keeps.
+    """
+
+    day: str
+    spent: Spent
+    held: Spent
+    left: Spent
+
+
+def days(store: Store, n: int = 7, budget: Budget | None = None) -> list[DaySpent]:
+    """Return what was spent on each of the last days, the newest first.
+
+    Days without spending are left out, except today. Changes nothing.
+
+    Args:
+        store: Where it is counted.
+        n: How many days to look at, of which today is the first.
+        budget: The daily budget that holds today; see `budget.daily_budget`.
+    """
+    now = date.fromisoformat(today())
+    names = [(now - timedelta(back)).isoformat() for back in range(n)]
+    found = [(day, store.balance(_ledger_of(day))) for day in names]
+    limits = budget.limits if budget else {}
+    return [
+        _day_spent(day, balance, limits if day == names[0] else {})
+        for day, balance in found
+        if day == names[0] or any((*balance.spent.values(), *balance.held.values()))
+    ]
+
+
+def _day_spent(day: str, balance: Balance, limits: Mapping[str, int]) -> DaySpent:
+    spent, units = balance.spent, UNITS.values()
+    left = {u: max(0, most - balance.used(u)) for u, most in limits.items()}
+    return DaySpent(
+        day=day,
+        spent=to_spent(spent, units - spent.keys() if spent.get("jobs") else ()),
+        held=to_spent(balance.held),
+        left=to_spent(left, units - limits.keys()),
+    )
+
+
+def _ledger_of(day: str) -> str:
+    return f"day {day}"
