@@ -1,0 +1,1 @@
+"""How pages look: colours, the frame of every page, and what several pages show."""

@@ -1,0 +1,81 @@
+"""Keeps what a page shows up to date."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from nicegui import run, ui
+
+from qelectron_core.errors import QElectronError
+
+T = TypeVar("T")
+
+#: Seconds between two looks at the store.
+_EVERY_S: Final = 0.7
+#: Looking takes at most this share of the time, however much there is to look at.
+_SHARE: Final = 0.2
+
+
+class Watching(Generic[T]):
+    """Reads again and again, away from the loop that serves, and shows what was read.
+
+    It ends with the page: a browser that is closed or slow keeps nobody waiting.
+    """
+
+    def __init__(self, read: Callable[[], T], show: Callable[[T], None]) -> None:
+        self._read = read
+        self._show = show
+        self._busy = False
+        self._again = False
+        self._not_before = 0.0
+        self._problem = ui.label().classes("panel wrap").props("role=alert")
+        self._problem.visible = False
+        ui.timer(_EVERY_S, self._look, immediate=False)
+
+    async def now(self) -> None:
+        """Read and show at once."""
+        self._not_before = 0.0
+        if self._busy:
+            self._again = True  # what is being read is of before
+            return
+        await self._look()
+
+    async def _look(self) -> None:
+        if self._busy or time.monotonic() < self._not_before:
+            return
+        self._busy = True
+        began = time.monotonic()
+        try:
+            found: Any = await run.io_bound(self._caught)
+        finally:
+            self._busy = False
+        took = time.monotonic() - began
+        self._not_before = time.monotonic() + took / _SHARE
+        if self._again:
+            self._again = False
+            await self.now()
+        elif isinstance(found, QElectronError):
+            self._problem.text, self._problem.visible = str(found), True
+        elif found is not None:
+            self._problem.visible = False
+            self._show(found)
+
+    def _caught(self) -> T | QElectronError:
+        try:
+            return self._read()
+        except QElectronError as error:
+            return error
+
+
+async def watch(read: Callable[[], T], show: Callable[[T], None]) -> Watching[T]:
+    """Show a part of a page, and keep it up to date for as long as the page is open.
+
+    Args:
+        read: Reads what is to be shown; runs on a thread of its own.
+        show: Shows it.
+    """
+    watching = Watching(read, show)
+    await watching.now()
+    return watching

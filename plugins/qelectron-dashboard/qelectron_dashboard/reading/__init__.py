@@ -1,0 +1,1 @@
+"""What pages show, read from the store as plain rows; nothing here draws."""
