@@ -52,6 +52,7 @@ class QElectron(qml.QNode):
         self.__dict__.update(vars(copy.copy(qnode)))
         inner = qnode.device
         if isinstance(inner, QElectronDevice):
+            executors = inner.member if executors is None else executors
             inner = inner.inner
         self.device = QElectronDevice(
             executors=executors,
@@ -289,10 +290,12 @@ def qelectron(  # noqa: PLR0913  # an option each
     """Make a QElectron of a QNode: its circuits are then run by executors.
 
     Works as `@qelectron`, `@qelectron(executors=...)` and
-    `qelectron(qnode, executors=...)`.
+    `qelectron(qnode, executors=...)`. Of a QElectron it makes another one, which keeps
+    what is not given anew, as `QElectron.update` does: its executors, cache and store,
+    and its budget, of which both spend.
 
     Args:
-        qnode: The QNode to take over.
+        qnode: The QNode, or QElectron, to take over.
         executors: An executor, a list of them (a cluster with the `"cyclic"`
             selector), a `QCluster`, or a registered name. Default: `Simulator()`,
             the QNode's own device on ten threads.
@@ -306,7 +309,8 @@ def qelectron(  # noqa: PLR0913  # an option each
             a `Store`. By default what `QELECTRON_STORE` says, else the installed
             store that outlives the process, else memory.
         budget: The most that all its calls together may spend, a `Budget`; what would
-            exceed it is refused. Copies share it.
+            exceed it is refused. Copies share it. Only `update(budget=None)` takes it
+            away.
         **unknown: Refused; say what was probably meant.
 
     Returns:
@@ -341,6 +345,10 @@ def qelectron(  # noqa: PLR0913  # an option each
             "Put @ct.qelectron above @qml.qnode(device)."
         )
         raise TypeError(message)
+    if isinstance(qnode, QElectron):
+        values = executors, None, cache, store, budget  # selector is in executors
+        given = zip(OPTIONS, values, strict=True)
+        return qnode.update(**{n: value for n, value in given if value is not None})
     return QElectron(qnode, executors=executors, policy=Policy(cache, store, budget))
 
 

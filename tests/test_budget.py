@@ -267,6 +267,19 @@ def test_a_qelectron_and_its_copies_share_one_budget() -> None:
     circuit.update(budget=None)(0.1)
 
 
+def test_a_qelectron_that_is_decorated_again_keeps_its_budget() -> None:
+    circuit = circuit_on("Echo", budget=ct.Budget(circuits=3), shots=None)
+    circuit(0.1)
+    cached = ct.qelectron(circuit, cache=True)
+    elsewhere = ct.qelectron(circuit, executors="Simulator")
+    cached(0.2)
+    elsewhere(0.3)
+    for one in (circuit, cached, elsewhere):
+        with pytest.raises(ct.BudgetError, match="budget of the QElectron"):
+            one(0.4)
+    ct.qelectron(circuit, budget=ct.Budget(circuits=1))(0.4)
+
+
 def test_a_pickled_ledger_takes_along_what_was_spent() -> None:
     circuit = circuit_on("Echo", budget=ct.Budget(circuits=2))
     circuit(0.1)

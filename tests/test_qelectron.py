@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import attrs
 import cloudpickle
 import numpy as np
 import pennylane as qml
 import pytest
 
 import qelectron_core as ct
+from qelectron_core.device import QElectronDevice
+from qelectron_core.memory_store import MemoryStore
 
 DEADLINE_S = 30
 Echo, Simulator = ct.executor.Echo, ct.executor.Simulator
@@ -109,6 +112,39 @@ def test_the_qnode_stays_as_it_is() -> None:
 def test_a_qelectron_may_be_decorated_again() -> None:
     circuit = ct.qelectron(make(Echo(value=0.5)), executors=Simulator())
     assert float(circuit(0.3)) == pytest.approx(np.cos(0.3))
+
+
+def test_decorated_again_it_keeps_what_is_not_given_anew() -> None:
+    store = MemoryStore()
+    cluster = ct.QCluster([Echo(value=0.5), Echo(value=0.25)], selector="random")
+    circuit = ct.qelectron(
+        bare(), executors=cluster, cache=True, store=store, budget=ct.Budget(shots=5)
+    )
+    policy = circuit.policy
+    for again in (
+        ct.qelectron(circuit),
+        ct.qelectron(circuit, cache=None),
+        ct.qelectron()(circuit),
+    ):
+        assert again is not circuit
+        assert again.executors is circuit.executors
+        assert again.policy == policy
+    fresh = ct.qelectron(circuit, cache="refresh")
+    assert fresh.policy == attrs.evolve(policy, cache="refresh")
+    assert fresh.executors is circuit.executors
+    elsewhere = ct.qelectron(circuit, executors=Echo())
+    assert elsewhere.policy == policy
+    assert circuit.policy == policy
+    assert ct.qelectron(circuit, cache=False).policy.cache is False
+
+
+def test_a_qnode_on_a_device_of_executors_keeps_them() -> None:
+    @qml.qnode(QElectronDevice(wires=1, executors=Echo(value=0.5)))
+    def circuit() -> Any:
+        return qml.expval(qml.Z(0))
+
+    assert ct.qelectron(circuit).executors == Echo(value=0.5)
+    assert ct.qelectron(circuit, executors="Simulator").executors == Simulator()
 
 
 @pytest.mark.parametrize(
