@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qelectron_core.again import plan_again, run_again
     from qelectron_core.attaching import attach
     from qelectron_core.budget import Budget, Ledger, Spent
     from qelectron_core.cluster import Failover, QCluster, Selector, refusal
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "again": ("plan_again", "run_again"),
     "attaching": ("attach",),
     "budget": ("Budget", "Ledger", "Spent"),
     "cluster": ("Failover", "QCluster", "Selector", "refusal"),
@@ -233,9 +235,11 @@ __all__ = [
     "kept_token",
     "load",
     "observe",
+    "plan_again",
     "qelectron",
     "refusal",
     "retry_after_s",
+    "run_again",
     "scope",
     "selector",
     "shutdown",

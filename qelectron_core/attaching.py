@@ -65,7 +65,7 @@ def attach(id: str, *, store: Any = None) -> QFuture:  # as users say
         return _attach_job(job, keeper)
     # Jobs are read before results: what ends in between is then found twice, not never.
     jobs = keeper.jobs(id)
-    return _attach_call(_run_of(id, keeper), jobs, keeper)
+    return _attach_call(known_run(id, keeper), jobs, keeper)
 
 
 def attach_tasks(tasks: Sequence[Task], id: str) -> None:
@@ -345,7 +345,12 @@ def _job_of(id: str, keeper: Keeper) -> Intent | None:
     return next(jobs, None)
 
 
-def _run_of(id: str, keeper: Keeper) -> Run:
+def known_run(id: str, keeper: Keeper) -> Run:
+    """Return a call, with its lines of the journal.
+
+    Raises:
+        ConfigError: If it is not known.
+    """
     runs = keeper.store.runs(call_id=id)
     if runs:
         return runs[0]

@@ -27,7 +27,7 @@ def plan_call(call: QElectron, args: Any, kwargs: Mapping[str, Any]) -> Plan:
         settings = settings_for(call, circuits)
         expanded, _ = device.expand(circuits)
         tasks = device.dispatcher.planned(expanded, settings, device.policy)
-        return _plan(tasks)
+        return plan_of(tasks)
 
 
 def _circuits(call: QElectron, args: Any, kwargs: Any) -> Sequence[QuantumScript]:
@@ -39,7 +39,8 @@ def _circuits(call: QElectron, args: Any, kwargs: Any) -> Sequence[QuantumScript
     return () if pipeline.is_informative else tuple(circuits)
 
 
-def _plan(tasks: Sequence[Task]) -> Plan:
+def plan_of(tasks: Sequence[Task]) -> Plan:
+    """Return the plan of circuits that were not dispatched, at least one."""
     lacking = tasks[0].keeper.cache.lacking(tasks)
     jobs = tuple(map(planned, parts_of(lacking)))
     cached, ledgers = len(tasks) - len(lacking), tasks[0].ledgers

@@ -11,6 +11,7 @@ from qelectron_core.formats.fingerprints import (
     executor_digest,
     pool_of,
 )
+from qelectron_core.formats.shown_executors import load_shown, parse_executors
 from qelectron_core.formats.values import dump_value, load_value
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "executor_digest",
     "load_circuit",
     "load_executor",
+    "load_shown",
     "load_value",
+    "parse_executors",
     "pool_of",
 ]

@@ -128,7 +128,9 @@ class Keeper:
             return
         if task.settings.gradient_method == "backprop":
             value = None  # bound to what differentiates it, and to its thread
-        first = kind == "submitted" and task.settings.interface == "numpy"
+        refused = execution is not None and (execution.error or "").startswith("Budget")
+        first = kind == "submitted" or refused  # which was never submitted
+        first = first and task.settings.interface == "numpy"
         with_circuit = first and self.store.durable and len(self._notes) < MOST_WAITING
         self._notes.append(
             Note(kind, task, execution, value, with_circuit=with_circuit)
