@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         Store,
         Usage,
     )
+    from qelectron_core.tally import Tally
     from qelectron_core.tokens.vendor import VendorTokens, kept_token
 
     executor: Namespace
@@ -155,6 +156,7 @@ _MODULES = {
         "Store",
         "Usage",
     ),
+    "tally": ("Tally",),
     "tokens.vendor": ("VendorTokens", "kept_token"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
@@ -217,6 +219,7 @@ __all__ = [
     "Status",
     "Store",
     "StoreError",
+    "Tally",
     "TransientError",
     "UnknownJobError",
     "UnknownNameError",

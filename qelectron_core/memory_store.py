@@ -29,6 +29,7 @@ from qelectron_core.store import (
     Usage,
     run_of,
 )
+from qelectron_core.tally import Tally, tallies_of
 from qelectron_core.values import copy_value
 
 R = TypeVar("R", Entry, Kept)
@@ -96,6 +97,12 @@ class MemoryStore(Store):
             and (executor is None or any(executor in e.executor for e in lines))
         )
         return list(islice((run for run in found if state in (None, run.state)), limit))
+
+    def tallies(self, *, since: float | None = None) -> Sequence[Tally]:
+        """Return what each executor did, in the order of the executors' texts."""
+        with self._lock:
+            told = self._journal.told(None)
+        return tallies_of(((e, True) for _, lines in told for e in lines), since=since)
 
     # --- Jobs at vendors --------------------------------------------------------------
 

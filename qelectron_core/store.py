@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 import attrs
 
 from qelectron_core.contracts import Executor, Result, Settings
+from qelectron_core.errors import StoreError
 from qelectron_core.events import CircuitEventKind
+from qelectron_core.tally import Tally
 
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
@@ -362,6 +364,27 @@ class Store:
         """
         raise NotImplementedError
 
+    def tallies(self, *, since: float | None = None) -> Sequence[Tally]:
+        """Return what each executor did, in the order of the executors' texts.
+
+        Quick also where the journal is long. `qelectron_core.tally.tallies_of` makes it
+        of lines, for stores that have no quicker way.
+
+        Args:
+            since: Only circuits submitted later, in seconds since the epoch; `None` for
+                all that the journal has.
+
+        Raises:
+            StoreError: If the store, one of an earlier version, keeps no tallies; see
+                `keeps_tallies`.
+        """
+        del since
+        message = (
+            f"the store {self!r} keeps no tallies: it cannot tell what each executor "
+            "did. Upgrade it, or use another one."
+        )
+        raise StoreError(message)
+
     # --- Jobs at vendors --------------------------------------------------------------
 
     def intend(self, intent: Intent) -> None:
@@ -543,6 +566,11 @@ def keeps_documents(store: Store) -> bool:
 def keeps_ledgers(store: Store) -> bool:
     """Tell whether a store counts what is spent; those of old do not."""
     return type(store).reserve is not Store.reserve
+
+
+def keeps_tallies(store: Store) -> bool:
+    """Tell whether a store tells what executors did; those of old do not."""
+    return type(store).tallies is not Store.tallies
 
 
 #: States of circuits that are over.

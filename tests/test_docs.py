@@ -117,6 +117,7 @@ TABLES: Final[Tables] = {
     ("budgets", "PlannedJob"): fields(ct.PlannedJob),
     ("budgets", "Budget"): fields(ct.Budget),
     ("budgets", "Spent"): fields(ct.Spent),
+    ("stores", "Tally"): fields(ct.Tally) + members(ct.Tally),
     ("stores", "Usage"): fields(ct.Usage),
     ("stores", "Intent"): fields(ct.Intent),
     ("stores", "Document"): fields(ct.Document),

@@ -26,6 +26,7 @@ from qelectron_core.store import (
     Store,
     Usage,
 )
+from qelectron_core.tally import Tally
 from qelectron_sqlite import (
     claims,
     history,
@@ -37,6 +38,7 @@ from qelectron_sqlite import (
     results,
     schema,
     shelves,
+    tallies,
     transfer,
 )
 from qelectron_sqlite.session import Session, Sessions
@@ -121,6 +123,11 @@ class SqliteStore(Store):
                 return history.runs(connection, which)
             run = history.run(connection, call_id)
         return [] if run is None or not which.allow(run) else [run]
+
+    def tallies(self, *, since: float | None = None) -> Sequence[Tally]:
+        """Return what each executor did, in the order of the executors' texts."""
+        with self._here.viewer.snapshot() as connection:
+            return tallies.tallies(connection, since)
 
     # --- Jobs at vendors --------------------------------------------------------------
 
