@@ -89,29 +89,38 @@ def _ask(jobs: Sequence[Intent], *, forget: bool) -> None:
 
 def _end(store: Store, job: Intent, *, forget: bool) -> bool:
     """End one job, say what came of it, and return whether that settles it."""
-    if forget:
-        return _forget(store, job)
+    told, settled = forgotten(store, job) if forget else cancelled(store, job)
+    click.echo(told, err=not settled)
+    return settled
+
+
+def cancelled(store: Store, job: Intent) -> tuple[str, bool]:
+    """Cancel one job; return what came of it, and whether that settles it.
+
+    Raises:
+        Exception: What the executor raises if the vendor cannot be reached.
+    """
     if job.executor is None:
-        return _tell(job, _NOT_MADE, settled=False)
+        return _told(job, _NOT_MADE), False
     from qelectron_core.runtime.recall import cancel_job
 
     answer = cancel_job(store, job)
-    return _tell(job, TOLD.get(answer, _UNKNOWN), settled=answer in TOLD)
+    return _told(job, TOLD.get(answer, _UNKNOWN)), answer in TOLD
 
 
-def _forget(store: Store, job: Intent) -> bool:
+def forgotten(store: Store, job: Intent) -> tuple[str, bool]:
+    """Remove the record of one job; return what came of it, and whether it did."""
     if job.alive:
         told = "is not forgotten: its program waits for it. End that first"
-        return _tell(job, told, settled=False)
+        return _told(job, told), False
     store.ended(job.job_id)
-    return _tell(job, "is forgotten; the vendor was not asked", settled=True)
+    return _told(job, "is forgotten; the vendor was not asked"), True
 
 
-def _tell(job: Intent, told: str, *, settled: bool) -> bool:
+def _told(job: Intent, sentence: str) -> str:
     from qelectron_sqlite.cli.texts import safe, short
 
     name = safe(job.job_id)
     handle = name if job.handle is None else safe(job.handle)
-    sentence = told.format(job=name, shown=short(job.shown, 60), handle=handle)
-    click.echo(f"{name} {sentence}.", err=not settled)
-    return settled
+    told = sentence.format(job=name, shown=short(job.shown, 60), handle=handle)
+    return f"{name} {told}."

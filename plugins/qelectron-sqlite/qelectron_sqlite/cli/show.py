@@ -64,10 +64,10 @@ def _print(run: Run, jobs: Sequence[Intent], *, most: int | None) -> None:
     console = Console(highlight=False)
     title = Text.assemble((safe(run.id), "bold"), f"  {safe(run.call.name)}  ")
     console.print(title + state_text(run.state))
-    _print_pairs(console, _header(run))
+    _print_pairs(console, header(run))
     if jobs:
         _print_block(console, "at vendors", [_told(job) for job in jobs])
-    circuits = list(_by_circuit(run.entries).values())
+    circuits = list(by_circuit(run.entries).values())
     scale = Scale.of(run)
     for attempts in circuits[:most]:
         _print_circuit(console, attempts, scale)
@@ -76,7 +76,7 @@ def _print(run: Run, jobs: Sequence[Intent], *, most: int | None) -> None:
         console.print(f"\n… and {count(left_out, 'more circuit')}; --all shows them.")
 
 
-def _by_circuit(entries: Iterable[Entry]) -> dict[int, list[Entry]]:
+def by_circuit(entries: Iterable[Entry]) -> dict[int, list[Entry]]:
     """Return the attempts of each circuit, both in order."""
     found: dict[int, list[Entry]] = {}
     for entry in sorted(entries, key=lambda one: (one.index, one.attempt)):
@@ -93,7 +93,8 @@ def _told(job: Intent) -> str:
     return f"{job.job_id}, {name}: its program has ended; {follow}"
 
 
-def _header(run: Run) -> Mapping[str, str]:
+def header(run: Run) -> Mapping[str, str]:
+    """Return what is known of a call as a whole; what is empty is not known."""
     from qelectron_sqlite.cli.texts import dollars
     from qelectron_sqlite.cli.times import date, moment, span
 
@@ -153,13 +154,14 @@ def _print_drawing(console: Console, attempts: Sequence[Entry]) -> None:
 
     circuit = next((one.circuit for one in attempts if one.circuit is not None), None)
     if circuit is None:
-        console.print(_why_not_drawn(attempts[-1]), style="dim")
+        console.print(why_not_drawn(attempts[-1]), style="dim")
         return
     text = Text(drawn(circuit, console.width))
     console.print(text, no_wrap=True, overflow="ignore", crop=False)
 
 
-def _why_not_drawn(entry: Entry) -> str:
+def why_not_drawn(entry: Entry) -> str:
+    """Return why there is no circuit to be drawn."""
     from qelectron_sqlite.cli.texts import safe
 
     if entry.state == "cached" and entry.job_id:
