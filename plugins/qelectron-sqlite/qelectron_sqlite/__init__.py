@@ -4,7 +4,7 @@ from typing import Final
 
 from qelectron_core import Register, hookimpl
 
-_COMMANDS: Final = ("runs", "show", "jobs", "attach", "cancel", "cache")
+_COMMANDS: Final = ("runs", "show", "jobs", "attach", "again", "cancel", "cache")
 
 
 @hookimpl

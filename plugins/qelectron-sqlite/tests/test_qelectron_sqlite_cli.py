@@ -46,6 +46,7 @@ COMMANDS = {
     "show": ["call-a-1"],
     "jobs": [],
     "attach": ["call-a-1"],
+    "again": ["call-a-1"],
     "cancel": ["job-a-1"],
     "cache info": [],
     "cache prune": ["--older-than", "1d"],
