@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ _ARGUMENTS: Final = (
     "--disable-sync",
 )
 _LINK: Final = re.compile(r"http://127\.0\.0\.1:\d+/\?token=\S+")
-_STARTS_IN_S: Final = 60
+_ENDS_IN_S: Final = 60
 _WAITS_MS: Final = 20_000
 
 
@@ -82,21 +82,42 @@ def dashboard_of(store: Path, **environment: str) -> Iterator[Dashboard]:
         link = match[0]
         yield Dashboard(link, link.partition("/?")[0], process)
     finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
+        if process.poll() is None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=_ENDS_IN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
+#: The one that runs, if one does: there can be only one in a thread.
+_running: list[Any] = []
+
+
+@contextmanager
+def _playwright() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    if _running:
+        yield _running[0]
+        return
+    with sync_playwright() as playwright:
+        _running.append(playwright)
         try:
-            process.communicate(timeout=_STARTS_IN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+            yield playwright
+        finally:
+            _running.clear()
 
 
 @contextmanager
 def browser(folder: Path, **options: Any) -> Iterator[Any]:
     """Open a browser; give its context, which remembers sessions and all requests."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
+    with _playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             folder,
             executable_path=CHROMIUM,
