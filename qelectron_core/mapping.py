@@ -21,11 +21,13 @@ import numpy as np
 
 from qelectron_core import fusion
 from qelectron_core.building import bound
+from qelectron_core.errors import BudgetError
 from qelectron_core.futures import QFuture, cancel_all, progress_bar
 from qelectron_core.later import Later, LaterMany, send_all
 from qelectron_core.recording import pennylane_code
 from qelectron_core.rows import Row, are_quiet, length_of, rows_of
 from qelectron_core.runtime import runtime
+from qelectron_core.runtime.spending import may_refuse
 from qelectron_core.scopes import new_call_id
 from qelectron_core.tracing.arguments import as_it_is
 from qelectron_core.tracing.functions import Built, Known, arguments_of
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 CHUNK: Final = 256
 #: Most calls that are under way at the same time.
 MAX_IN_FLIGHT: Final = 16_384
+#: Errors that calls end in by themselves, whatever they share a job with.
+_BELIEVED: Final = (CancelledError, BudgetError)
 #: Fewest calls for which it pays to look for a shorter way.
 FEW: Final = 4
 
@@ -51,9 +55,11 @@ def run_map(
 ) -> list[Any]:
     """Call once per item and return the results in order; see `QElectron.map`."""
     rows, count = rows_of(iterables), length_of(iterables)
+    whole = count is not None and may_refuse(electron.policy)
     calls = _Calls(
         electron,
         kwargs,
+        together=min(count, MAX_IN_FLIGHT) if count and whole else None,
         return_exceptions=return_exceptions,
         is_worth_it=count is None or count >= FEW,
         is_quiet=are_quiet(iterables),
@@ -104,21 +110,25 @@ class _Calls:
     Args:
         electron: What is called.
         kwargs: Keyword arguments of every call.
+        together: How many calls are to be sent together, so that a budget refuses all
+            of them; `None` for as many as is quick.
         return_exceptions: Whether an error takes the place of a result.
         is_worth_it: Whether there are so many calls that it pays to trace.
         is_quiet: Whether nothing happens between one item and the next.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what is known of them
         self,
         electron: QElectron,
         kwargs: Mapping[str, Any],
         *,
+        together: int | None,
         return_exceptions: bool,
         is_worth_it: bool,
         is_quiet: bool,
     ) -> None:
-        self.chunk = CHUNK
+        self.chunk = together or CHUNK
+        self._together = together
         self._electron = electron
         self._kwargs = kwargs
         self._return_exceptions = return_exceptions
@@ -127,6 +137,7 @@ class _Calls:
         self._known: Known | None = None
         self._key: Any = None
         self._as_one = False
+        self._most_as_one = 1
         self._model: Any = None
 
     def start(self, rows: Iterator[Row]) -> list[_Pending]:
@@ -150,6 +161,8 @@ class _Calls:
         elif self._as_one:
             kept = (row, numbers) if self._is_quiet else as_it_is((row, numbers))
             chunk.gather(*kept)
+            if chunk.gathered == self._most_as_one:
+                self._close(chunk)
         else:
             self._add_bound(row, numbers, chunk)
 
@@ -192,7 +205,9 @@ class _Calls:
         if self._known.blueprint.slots:
             size = _most_fused(self._electron, built)
             self._as_one = size > 1
-            self.chunk = min(size, MAX_IN_FLIGHT // 4) if self._as_one else CHUNK
+            self._most_as_one = min(size, MAX_IN_FLIGHT // 4)
+            if self._as_one and self._together is None:
+                self.chunk = self._most_as_one
 
     def _add_bound(self, row: Row, numbers: list[Any], chunk: _Chunk) -> None:
         """Prepare one call by filling in its circuit, if its arithmetic goes well."""
@@ -245,7 +260,7 @@ class _Calls:
             Exception: What one of them ended in, unless exceptions are asked for.
         """
         error = pending.error()
-        if pending.may_fail and error and not isinstance(error, CancelledError):
+        if pending.may_fail and error and not isinstance(error, _BELIEVED):
             return self._alone(pending.rows)
         if not pending.as_one:
             return [self._result(pending.future)]
@@ -258,7 +273,7 @@ class _Calls:
         if self._return_exceptions:
             return False
         error = pending.error()
-        return isinstance(error, CancelledError) or bool(error and not pending.may_fail)
+        return isinstance(error, _BELIEVED) or bool(error and not pending.may_fail)
 
     def _typed(self, result: Any) -> Any:
         """Return a result of a run as one in the type of the first, which ran alone."""
@@ -280,22 +295,29 @@ class _Chunk:
 
     def __init__(self) -> None:
         self._prepared: list[tuple[Later | QFuture, Sequence[Row]]] = []
+        self._n_prepared = 0
         self._rows: list[Row] = []
         self._numbers: list[list[Any]] = []
 
     def __len__(self) -> int:
-        return len(self._prepared) + len(self._rows)
+        return self._n_prepared + len(self._rows)
 
-    def add(self, later: Later, *rows: Row) -> None:
+    @property
+    def gathered(self) -> int:
+        """How many calls have gathered, to be prepared together."""
+        return len(self._rows)
+
+    def add(self, later: Later | QFuture, *rows: Row) -> None:
         """Take calls that are prepared."""
         self._prepared.append((later, rows))
+        self._n_prepared += len(rows)
 
     def add_failed(self, error: Exception) -> None:
         """Take a call that failed before there was a circuit."""
         future = QFuture(new_call_id())
         future.set_running_or_notify_cancel()
         future.set_exception(error)
-        self._prepared.append((future, ((),)))
+        self.add(future, ())
 
     def gather(self, row: Row, numbers: list[Any]) -> None:
         """Take a call that is to be prepared with others."""

@@ -8,6 +8,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any, ClassVar
 
@@ -220,6 +221,63 @@ def test_a_map_is_refused_as_a_whole() -> None:
         assert machine.vendor.submitted == 0
         assert len(circuit.map([0.1 * n for n in range(10)])) == 10
     assert ledger.spent.jobs == machine.vendor.submitted == 2
+
+
+@pytest.mark.parametrize("limits", [{"shots": 59_900}, {"jobs": 5}])
+def test_a_long_map_is_refused_before_anything_is_sent(limits: Any) -> None:
+    machine = cloud("long map", limits=ct.Limits(circuits_per_job=100))
+    circuit = circuit_on(machine)
+    with ct.Budget(**limits) as ledger:
+        with pytest.raises(ct.BudgetError, match=r"wants (60,000 shots|6 jobs)"):
+            circuit.map(np.linspace(0, 1, 600))
+        assert machine.vendor.submitted == 0
+        assert len(circuit.map([0.1 * n for n in range(500)])) == 500
+    assert ledger.spent.shots == 50_000
+    assert ledger.held == NOTHING
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_map_as_few_circuits_is_refused_before_any_of_them_runs(own: bool) -> None:
+    limits = ct.Budget(circuits=9_999)
+    circuit = circuit_on("Simulator", shots=None, budget=limits if own else None)
+    with nullcontext() if own else limits:
+        ledger = circuit.policy.budget or budgets.blocks()[0]
+        with pytest.raises(ct.BudgetError, match="it wants 10,000 circuits"):
+            circuit.map(np.linspace(0, 1, 10_000))
+        assert ledger.spent == NOTHING
+        xs = np.linspace(0, 1, 9_999)
+        np.testing.assert_allclose(circuit.map(xs), np.cos(xs))
+        assert ledger.spent.circuits == 9_999
+        assert ledger.spent.jobs is not None
+        assert ledger.spent.jobs < 100, "many calls are one circuit, as without budgets"
+
+
+def test_a_map_is_refused_as_a_whole_by_the_budget_of_the_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("QELECTRON_DAILY_BUDGET", "circuits=400")
+    machine = cloud("map of a day")
+    with pytest.raises(ct.BudgetError, match="it wants 401 circuits"):
+        circuit_on(machine).map([0.1] * 401)
+    assert machine.vendor.submitted == 0
+
+
+def test_a_map_over_a_generator_is_refused_in_parts() -> None:
+    machine = cloud("map of a generator")
+    with ct.Budget(circuits=400), pytest.raises(ct.BudgetError):
+        circuit_on(machine).map(0.1 for _ in range(600))
+    assert machine.vendor.submitted > 0
+
+
+def test_what_only_counts_holds_up_no_map() -> None:
+    class Items(list[float]):
+        def __iter__(self) -> Iterator[float]:
+            yield from [0.1] * 300
+            assert ledger.balance().used("circuits") > 0
+            yield from [0.1] * 300
+
+    with ct.Budget() as ledger:
+        assert len(circuit_on(cloud("counts")).map(Items([0.1] * 600))) == 600
 
 
 def test_circuits_over_arrays_count_as_often_as_they_are_long() -> None:

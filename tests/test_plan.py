@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 import pennylane as qml
 import pytest
+from pennylane import numpy as pnp
 
 import qelectron_core as ct
 from qelectron_core.memory_store import MemoryStore
@@ -215,3 +216,16 @@ def test_what_cannot_run_cannot_be_planned() -> None:
 
     with pytest.raises(ct.ConfigError, match="cannot run this circuit"):
         circuit_on(Exact()).plan(0.1)
+
+
+def test_a_gradient_is_planned_as_a_transform() -> None:
+    machine = cloud("gradient", price_usd_per_job=0.1)
+    circuit = circuit_on(machine)
+    x = pnp.array(0.3)
+    parts = [circuit.plan(x), qml.gradients.param_shift(circuit).plan(x)]
+    assert machine.vendor.submitted == 0
+    with ct.Budget() as ledger:
+        qml.grad(circuit)(x)
+    assert ledger.spent.circuits == sum(part.circuits for part in parts) == 3
+    assert ledger.spent.jobs == sum(len(part.jobs) for part in parts) == 2
+    assert ledger.spent.cost_usd == 0.2

@@ -80,6 +80,13 @@ def ledgers_of(policy: Policy, keeper: Keeper) -> LedgersOf:
     return (*found, keeper.daily(text)) if text else found
 
 
+def may_refuse(policy: Policy) -> bool:
+    """Tell whether a budget may refuse a call that is made here and now."""
+    budget = policy.budget
+    ledgers = blocks() if budget is None else (*blocks(), budget)
+    return any(ledger.limits for ledger in ledgers) or bool(daily_text())
+
+
 def admitted(tasks: Sequence[Task]) -> Sequence[Task]:
     """Return the circuits that budgets allow; the others end in a `BudgetError`."""
     if not any(task.ledgers for task in tasks):
