@@ -172,11 +172,12 @@ def test_another_process_made_the_call(file: Path) -> None:
 def test_nothing_is_answered_from_the_cache(file: Path) -> None:
     circuit = on("Simulator", file, shots=1000, cache=True)
     id, value = ran(circuit, x=1.2)
+    ct.shutdown()  # so that samples are reused
     with ct.caching(True):
         assert ct.plan_again(id, store=file).cached == 0
         again = ct.run_again(id, store=file)
     assert again.result(WAIT_S) != value
-    ct.shutdown()  # so that samples are reused
+    ct.shutdown()
     assert circuit(1.2) == value  # what was kept stays
     ct.shutdown()
     with ct.caching("refresh"):

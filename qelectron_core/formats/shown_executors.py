@@ -52,7 +52,7 @@ def load_shown(text: str) -> Executor:
         made = _made(text)
     if not isinstance(made, Executor):
         raise FormatError(f"{_short(text)} is no executor.")
-    if repr(made) != text:
+    if repr(made) != text and _canonical(repr(made)) != _canonical(text):
         raise FormatError(f"{_short(text)} does not tell all of its options.")
     return made
 
@@ -86,12 +86,24 @@ def _made(text: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         message = f"a text of {len(text):,} characters is no executor"
         raise FormatError(f"{message}: expected {MOST_CHARACTERS:,} at most.")
+    return _Reader(text).value(_tree(text), {}, 0)
+
+
+def _tree(text: str) -> ast.expr:
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         message = f"{_short(text)} cannot be read as an executor: expected one such as"
         raise FormatError(f"{message} Simulator(workers=2).") from error
-    return _Reader(text).value(tree.body, {}, 0)
+
+
+def _canonical(text: str) -> str:
+    """Return what a text says, whatever the order in which sets show their items."""
+    tree = _tree(text)
+    for node in reversed([*ast.walk(tree)]):  # the inner ones first
+        if isinstance(node, ast.Set):
+            node.elts.sort(key=ast.dump)
+    return ast.dump(tree)
 
 
 class _Reader:
