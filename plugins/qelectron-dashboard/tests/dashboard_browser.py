@@ -149,8 +149,9 @@ class Seen:
     complaints: list[str] = attrs.field(factory=list)
 
     def open(self, path: str) -> Any:
-        """Open a page of the dashboard, and return it."""
+        """Open a page of the dashboard, and return it once it can be used."""
         self.page.goto(f"{self.dashboard.address}{path}")
+        self.page.wait_for_function("window.did_handshake")
         return self.page
 
     def check(self) -> None:

@@ -18,6 +18,7 @@ COLOURS: Final[Mapping[str, str]] = {
     "failed": "#D55E00",
     "lost": "#D55E00",
     "cancelled": "#CC79A7",
+    "queued": "#0072B2",
 }
 SIGNS: Final[Mapping[str, str]] = {
     "completed": "✓",
@@ -29,6 +30,9 @@ SIGNS: Final[Mapping[str, str]] = {
     "failed": "✗",
     "lost": "?",
     "cancelled": "⊘",
+    "waiting": "·",
+    "queued": "…",
+    "skipped": "–",
 }
 #: For what has no state, and for series of a chart.
 QUIET: Final = "#7F8C9A"
@@ -79,6 +83,12 @@ a:focus-visible, button:focus-visible, [tabindex]:focus-visible {
 .facts > :nth-child(even) { overflow-wrap: anywhere; }
 .tiles { display: grid; gap: 1rem; width: 100%;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
+.stack { display: flex; flex-direction: column; gap: .6rem; }
+.bar { height: .6rem; width: 100%; border-radius: 4px; overflow: hidden;
+  background: var(--line); }
+.bar > div { height: 100%; min-width: 2px; transition: width .3s; }
+.columns { display: block; width: 100%; height: 2.6rem;
+  border-bottom: 1px solid var(--line); }
 .empty { text-align: center; padding: 3rem 1rem; }
 .tall { height: calc(100vh - 15.5rem); min-height: 20rem; width: 100%; }
 @media (max-width: 600px) {
