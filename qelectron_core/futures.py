@@ -6,11 +6,12 @@ import asyncio
 import concurrent.futures as cf
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from qelectron_core.events import Execution
 from qelectron_core.runtime.runtime import runtime
-from qelectron_core.showing import table
+from qelectron_core.showing import live, table
 
 if TYPE_CHECKING:
     from qelectron_core.runtime.keeper import Keeper
@@ -247,35 +248,21 @@ def cancel_all(futures: Iterable[cf.Future[Any]]) -> None:
     runtime().drop_cancelled()  # once: it looks at every queued circuit
 
 
-class _NoBar:
-    def __enter__(self) -> Callable[[], None]:
-        return lambda: None
+@contextmanager
+def progress_bar(total: int | None, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show how many calls of a total, if that is known, are done; yield what counts."""
+    if not shown:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class _Bar:
-    """A rich progress bar over calls, whose number need not be known."""
-
-    def __init__(self, total: int | None) -> None:
-        from rich.console import Console
-        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
-        # Not where results are printed, which may go to a file.
-        console = Console(stderr=True)
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=console)
-        self._task = self._progress.add_task("circuits", total=total)
-
-    def __enter__(self) -> Callable[[], None]:
-        self._progress.start()
-        return lambda: self._progress.advance(self._task)
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-
-def progress_bar(total: int | None, *, shown: bool) -> _Bar | _NoBar:
-    """Return what shows how many calls of a total, if that is known, are done."""
-    return _Bar(total) if shown else _NoBar()
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn())
+    # Not where results are printed, which may go to a file.
+    console = Console(stderr=True)
+    bar = Progress(*columns, TimeRemainingColumn(), console=console)
+    task = bar.add_task("circuits", total=total)
+    with live(bar):
+        yield lambda: bar.advance(task)
+        if total is None:  # now it is known
+            bar.update(task, total=bar.tasks[task].completed)

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -430,6 +432,66 @@ def test_gather_and_map_show_progress(capsys: pytest.CaptureFixture[str]) -> Non
     assert "7/7" in capsys.readouterr().err
     ct.gather(futures)
     assert capsys.readouterr().err == ""
+
+
+class Notebook:
+    """Stands for what a notebook shows: outputs, of which one may be replaced."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Any] = []
+        self.updated = threading.Event()
+
+    def display(self, shown: Any, *, display_id: bool) -> Any:
+        assert display_id
+        self.outputs.append(shown._repr_mimebundle_((), ()))
+        place = len(self.outputs) - 1
+
+        def update(shown: Any) -> None:
+            self.outputs[place] = shown._repr_mimebundle_((), ())
+            self.updated.set()
+
+        return types.SimpleNamespace(update=update)
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
+    """Make this the process of a notebook, in which IPython is."""
+    made, module = Notebook(), types.ModuleType("IPython.display")
+    vars(module)["display"] = made.display
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    return made
+
+
+def test_in_a_notebook_progress_is_one_output_that_changes(
+    gate: Gate, notebook: Notebook, capsys: pytest.CaptureFixture[str]
+) -> None:
+    circuit, _ = held(gate)
+    done = aside(partial(circuit.map, progress=True), [0.1] * 5)
+    assert notebook.updated.wait(DEADLINE_S), "it shows that time goes by"
+    (output,) = notebook.outputs
+    assert "0/5" in output["text/plain"]
+    gate.opened.set()
+    assert len(done.result(DEADLINE_S)) == 5
+    (output,) = notebook.outputs
+    assert "5/5" in output["text/plain"]
+    assert "5/5" in output["text/html"]
+    assert ct.gather([circuit.run_later(0.1)], progress=True) is not None
+    assert ["1/1" in one["text/plain"] for one in notebook.outputs] == [False, True]
+    assert capsys.readouterr() == ("", "")
+    assert not any(one.name == "qelectron-progress" for one in threading.enumerate())
+
+
+def test_in_a_notebook_progress_ends_where_a_call_failed(notebook: Notebook) -> None:
+    def fail() -> Iterator[float]:
+        yield 0.1
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        make(ct.executor.Echo(value=0.5)).map(fail(), progress=True)
+    assert len(notebook.outputs) == 1
+    assert not any(one.name == "qelectron-progress" for one in threading.enumerate())
 
 
 def test_map_wants_arguments_of_equal_length() -> None:

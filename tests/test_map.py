@@ -255,7 +255,7 @@ def test_progress_counts_calls_not_circuits(
     assert f"{len(XS)}/{len(XS)}" in capsys.readouterr().err
     assert runs_of(events) == 2
     on().map(iter(XS), progress=True)
-    assert f"{len(XS)}/?" in capsys.readouterr().err
+    assert f"{len(XS)}/{len(XS)}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("function", [sampled, rotated])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Final
 
+from qelectron_core.showing import live
 from qelectron_dask.workflow.dispatches import Dispatch, Recorded, known
 from qelectron_dask.workflow.result import DispatchResult
 from qelectron_dask.workflow.states import inert
@@ -79,15 +80,14 @@ def _bar(result: DispatchResult) -> Iterator[Callable[[DispatchResult], None]]:
         TextColumn("{task.fields[states]}"),
     )
     # Not where results are printed, which may go to a file.
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        name = escape(inert(result.lattice))
-        task = bar.add_task(name, total=len(result.electrons), states="")
+    bar = Progress(*columns, console=Console(stderr=True))
+    name = escape(inert(result.lattice))
+    task = bar.add_task(name, total=len(result.electrons), states="")
 
-        def show(now: DispatchResult) -> None:
-            over = sum(run.has_ended for run in now.electrons)
-            states = ", ".join(
-                f"{n} {state}" for state, n in sorted(now.states.items())
-            )
-            bar.update(task, completed=over, states=states)
+    def show(now: DispatchResult) -> None:
+        over = sum(run.has_ended for run in now.electrons)
+        states = ", ".join(f"{n} {state}" for state, n in sorted(now.states.items()))
+        bar.update(task, completed=over, states=states)
 
+    with live(bar):
         yield show
