@@ -130,6 +130,14 @@ def test_config_counts_for_what_users_write_and_not_for_the_journal(
 
 
 @attrs.frozen
+class Foreign:
+    """A value that is the type of an option, and of another package."""
+
+
+Foreign.__module__ = "elsewhere"
+
+
+@attrs.frozen
 class Vault(ct.Executor):
     """An executor with secrets, and an option that the journal shows in part."""
 
@@ -137,6 +145,7 @@ class Vault(ct.Executor):
     token: str = attrs.field(default="", repr=False)
     masked: str = attrs.field(default="", repr=lambda value: "'***'")
     where: Any = None
+    foreign: Foreign | None = None
 
 
 @pytest.fixture
@@ -164,6 +173,7 @@ def test_secrets_are_found_where_a_new_executor_finds_them() -> None:
         repr(Vault(where=len)),
         repr(Vault(where=Vault)),
         "Vault(name='')",
+        "Vault(foreign=Foreign())",
     ],
 )
 def test_what_is_hidden_is_not_made_up(text: str) -> None:

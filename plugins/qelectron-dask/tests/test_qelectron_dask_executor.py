@@ -17,6 +17,7 @@ import pytest
 
 import qelectron_core as ct
 from qelectron_core.contracts import Seed, Settings
+from qelectron_core.formats import load_shown
 from qelectron_core.testing import ExecutorConformance, FakeCloud
 from qelectron_dask.costs import Costs
 from qelectron_dask.executor import MOST_JOBS, TASK_S, DaskExecutor
@@ -77,6 +78,15 @@ def job_of(circuits: Any, **settings: Any) -> ct.Job:
 class TestDaskExecutorConformance(ExecutorConformance):
     def make(self) -> DaskExecutor:
         return dask()
+
+
+def test_it_comes_back_from_what_the_journal_shows_of_it() -> None:
+    for executor in (
+        DaskExecutor(),
+        DaskExecutor(ct.executor.Echo(value=2), address="tcp://node7:8786"),
+        DaskExecutor(ct.executor.Simulator(shots=10), workers=2, connect_s=1.5),
+    ):
+        assert load_shown(repr(executor)) == executor
 
 
 def test_it_is_a_value() -> None:

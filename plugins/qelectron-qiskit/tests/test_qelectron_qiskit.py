@@ -18,7 +18,7 @@ from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 import qelectron_core as ct
-from qelectron_core.formats import dump_executor
+from qelectron_core.formats import dump_executor, load_shown
 from qelectron_core.registry import registry
 from qelectron_qiskit.executor import IBMQExecutor, QiskitExecutor
 from qelectron_qiskit.local.aer import AerMachine
@@ -503,6 +503,21 @@ def test_it_can_be_written_down_and_made_again_in_a_process_that_knows_nothing()
         check=True,
     )
     assert done.stdout.splitlines() == list(map(repr, executors))
+
+
+def test_it_comes_back_from_what_the_journal_shows_of_it() -> None:
+    options = {"twirling": {"enable_gates": True}, "x": [1, 2.5]}
+    for executor in (
+        QiskitExecutor(),
+        QiskitExecutor(backend="fake_manila", seed=3, shots=(10, 20)),
+        QiskitExecutor("sampler", "ibm_fez", options=options, account="mine"),
+        IBMQExecutor("ibm_fez", max_jobs=5),
+    ):
+        assert load_shown(repr(executor)) == executor
+    secret = QiskitExecutor(**AT_IBM, ibmqx_token=TOKEN)
+    assert load_shown(repr(secret)) == QiskitExecutor(**AT_IBM)
+    with pytest.raises(ct.FormatError):
+        load_shown(repr(QiskitExecutor(backend=AerSimulator(shots=7))))
 
 
 def test_what_would_run_elsewhere_cannot_be_made_of_another_one() -> None:
