@@ -55,8 +55,8 @@ class Tally:
         shots: Shots of all attempts together, but for cached ones.
         jobs: Number of jobs that they were part of, but for cached ones.
         cost_usd: Price of all in US dollars, or `None` if that of none is known.
-        last_error: Type and message of the last exception that an attempt ended in, but
-            for those that were cancelled; `None` if there is none.
+        last_error: Type and message of the last exception that a failed or retried
+            attempt ended in, or `None` if there is none.
         last_error_at: When that attempt ended, in seconds since the epoch, or `None`.
         run_times: Completed circuits by the seconds from the start to the end of their
             job: how many took at most `BOUNDS_S[0]`, at most `BOUNDS_S[1]` …; the last
@@ -255,12 +255,16 @@ def tallies_of(
     jobs: defaultdict[str, set[str]] = defaultdict(set)
     for entry, awaited in some:
         of = counts[entry.executor]
-        of.states[_counted_as(entry, awaited=awaited)] += 1
+        state = _counted_as(entry, awaited=awaited)
+        of.states[state] += 1
         of.pay(entry.cost_usd)
         if entry.state != "cached":
             of.shots += entry.shots or 0
             jobs[entry.executor].add(entry.job_id)
-        _add_error(of, entry)
+        if state in ("failed", "retried") and entry.error is not None:
+            end = entry.finished_at
+            at = entry.submitted_at if end is None else end
+            of.last_error = max(of.last_error or (at, ""), (at, entry.error))
         _add_times(of, entry, looked_at)
     for executor, ids in jobs.items():
         counts[executor].jobs = len(ids - {""})
@@ -273,16 +277,6 @@ def _counted_as(entry: Entry, *, awaited: bool) -> str:
     if entry.state == "failed" and entry.cancelled:
         return "cancelled"
     return entry.state
-
-
-def _add_error(counts: Counts, entry: Entry) -> None:
-    if entry.state not in ("failed", "retried") or entry.cancelled:
-        return
-    if entry.error is None:
-        return
-    ended = entry.submitted_at if entry.finished_at is None else entry.finished_at
-    last = counts.last_error or (-math.inf, "")
-    counts.last_error = max(last, (ended, entry.error))
 
 
 def _add_times(counts: Counts, entry: Entry, looked_at: Window) -> None:

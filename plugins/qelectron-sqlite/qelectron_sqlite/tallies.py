@@ -41,7 +41,7 @@ _FIRST: Final = f"SELECT min(submitted_at) FROM entries WHERE {_SINCE}"
 # computed anew for each bound that they are compared with.
 _LINES: Final = f"""
     SELECT
-        executor, cost_usd,
+        number, executor, cost_usd,
         CASE state WHEN 'completed' THEN 0 WHEN 'cached' THEN 3 WHEN 'retried' THEN 4
         WHEN 'failed' THEN CASE WHEN {_CANCELLED} THEN 2 ELSE 1 END ELSE 5 END AS kind,
         CASE WHEN state <> 'cached' THEN shots END AS shots,
@@ -50,7 +50,9 @@ _LINES: Final = f"""
         CASE WHEN state IN ('completed', 'started')
             THEN started_at - submitted_at END AS wait,
         CASE WHEN state = 'completed'
-            THEN (finished_at - :begin) / :slice_s END AS part
+            THEN (finished_at - :begin) / :slice_s END AS part,
+        CASE WHEN error IS NOT NULL
+            THEN coalesce(finished_at, submitted_at) END AS erred_at
     FROM entries WHERE {_SINCE} LIMIT -1
 """
 _SLICE: Final = f"""
@@ -66,8 +68,10 @@ _PACKED: Final = functools.reduce(
     ),
     "executor",
 )
+# SQLite takes the number from the line that has the maximum.
 _GROUPS: Final = f"""
-    SELECT {_PACKED} AS packed, count(*), sum(shots), sum(cost_usd), sum(alone)
+    SELECT {_PACKED} AS packed, count(*), sum(shots), sum(cost_usd), sum(alone),
+        max(CASE WHEN kind IN (1, 4) THEN erred_at END), number
     FROM ({_LINES}) GROUP BY packed
 """
 # Circuits that are alone in their job are counted as they are, which is quicker.
@@ -84,19 +88,7 @@ _OPEN: Final = f"""
     WHERE state IN ('submitted', 'started') AND {_SINCE}
     GROUP BY executor, process, born, has_job
 """
-_ERRORS: Final = f"""
-    WITH errors AS (
-        SELECT executor, coalesce(finished_at, submitted_at) AS ended_at, error
-        FROM entries
-        WHERE state IN ('failed', 'retried') AND error IS NOT NULL
-          AND NOT {_CANCELLED} AND {_SINCE}
-    )
-    SELECT executor, ended_at, max(error)
-    FROM errors JOIN (
-        SELECT executor, max(ended_at) AS ended_at FROM errors GROUP BY executor
-    ) USING (executor, ended_at)
-    GROUP BY executor
-"""
+_ERROR: Final = "SELECT error FROM entries WHERE number = ?"
 _BOUNDS: Final = {f"bound{number}": bound for number, bound in enumerate(BOUNDS_S)}
 
 
@@ -107,8 +99,6 @@ def tallies(connection: sqlite3.Connection, since: float | None) -> list[Tally]:
     counts = _counts(connection, asked, looked_at)
     for executor, jobs in connection.execute(_JOBS, asked):
         counts[executor].jobs += jobs
-    for executor, at, error in connection.execute(_ERRORS, asked):
-        counts[executor].last_error = (at, error)
     running = functools.cache(functools.partial(is_running, connection))
     for executor, process, born, has_job, count in connection.execute(_OPEN, asked):
         awaited = has_job or running(process, born)
@@ -123,9 +113,10 @@ def _counts(
 ) -> defaultdict[int, Counts]:
     """Return what a line tells by itself, by the number of the executor."""
     counts: defaultdict[int, Counts] = defaultdict(Counts)
+    last: dict[int, tuple[float, int]] = {}
     values = {"begin": looked_at.since, "slice_s": looked_at.slice_s, **_BOUNDS}
     rows = connection.execute(_GROUPS, asked | values)
-    for packed, count, shots, cost, alone in rows:
+    for packed, count, shots, cost, alone, erred_at, number in rows:
         executor, kind, run, wait, part = _unpacked(packed)
         of = counts[executor]
         of.shots += shots or 0
@@ -139,6 +130,11 @@ def _counts(
             of.wait_times[wait] += count
         if part != SLICES:
             of.throughput[part] += count
+        if erred_at is not None:
+            last[executor] = max(last.get(executor, (erred_at, 0)), (erred_at, number))
+    for executor, (at, number) in last.items():
+        error = connection.execute(_ERROR, (number,)).fetchone()[0]
+        counts[executor].last_error = (at, error)
     return counts
 
 

@@ -1,8 +1,9 @@
 """What executors did, counted in the file: as in memory, and quickly."""
 
 import os
+import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qelectron_core.memory_store import MemoryStore
-from qelectron_core.store import Call, Entry
-from qelectron_core.tally import BOUNDS_S
+from qelectron_core.store import Call, Entry, Intent
+from qelectron_core.tally import BOUNDS_S, SLICES, Tally
 from qelectron_sqlite.store import SqliteStore
 
 NOW = 1_800_000_000.0
@@ -93,7 +94,7 @@ def named(entries: list[Entry]) -> list[Entry]:
     entries=st.lists(lines(), max_size=30).map(named),
     since=st.none() | st.builds(lambda span: NOW - span, SPANS),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_it_counts_as_memory_does(
     tmp_path_factory: pytest.TempPathFactory, entries: list[Entry], since: float | None
 ) -> None:
@@ -102,4 +103,102 @@ def test_it_counts_as_memory_does(
     with closing(SqliteStore(path)) as store:
         for one in (store, memory):
             one.write([call("call-1"), call("call-2")], entries)  # call-3 is unknown
-        assert store.tallies(since=since) == memory.tallies(since=since)
+        check(store.tallies(since=since), memory.tallies(since=since), entries)
+
+
+def check(found: Sequence[Tally], wanted: Sequence[Tally], lines: list[Entry]) -> None:
+    """Compare tallies; of errors that came at the same time, either is the last."""
+    assert [attrs.evolve(one, last_error=None) for one in found] == [
+        attrs.evolve(one, last_error=None) for one in wanted
+    ]
+    errors = {(e.executor, e.error) for e in lines}
+    for one, other in zip(found, wanted, strict=True):
+        assert (one.executor, one.last_error) in {*errors, (one.executor, None)}
+        assert (one.last_error is None) == (other.last_error is None)
+
+
+def test_clocks_that_differ_do_no_harm(store: SqliteStore) -> None:
+    ends = [NOW - 1000, NOW - 600, NOW + 1000, float("inf")]
+    entries = [entry("call-1", n, finished_at=at) for n, at in enumerate(ends)]
+    memory = MemoryStore()
+    for one in (store, memory):
+        one.write([call("call-1")], entries)
+    found = store.tallies(since=NOW - 500)
+    check(found, memory.tallies(since=NOW - 500), entries)
+    assert found[0].throughput == (2, *(0,) * (SLICES - 2), 2)
+
+
+def test_the_last_error_is_that_which_came_last(store: SqliteStore) -> None:
+    told = [("E: early", 0), ("E: last", 9), ("E: between", 5)]
+    entries = [
+        entry("call", n, state="failed", error=error, finished_at=NOW + at)
+        for n, (error, at) in enumerate(told)
+    ]
+    entries.append(entry("call", 9, state="retried", error="E: 😀"))
+    store.write([call("call")], [entries[3], *entries[:3]])
+    (one,) = store.tallies()
+    assert (one.last_error, one.last_error_at) == ("E: last", NOW + 9)
+
+
+# --- What is under way ----------------------------------------------------------------
+
+
+def test_what_a_process_left_is_lost_unless_a_vendor_has_a_job_of_its_call(
+    store: SqliteStore,
+) -> None:
+    from pennylane.tape import QuantumScript
+
+    calls = [call("lives"), call("gone", GONE), call("at-vendor", GONE)]
+    begun = [
+        entry(one.id, n, state=state, finished_at=None)
+        for one in calls
+        for n, state in enumerate(["started", "submitted"])
+    ]
+    ended = entry("gone", 5)
+    job = Intent("job-1", None, (QuantumScript(),), (("at-vendor", 0),), NOW)
+    store.intend(job)
+    store.write(calls, [*begun, ended])
+    (one,) = store.tallies()
+    assert (one.under_way, one.lost, one.completed) == (4, 2, 1)
+    assert {run.id: run.state for run in store.runs()} == {
+        "lives": "running",
+        "gone": "lost",
+        "at-vendor": "running",
+    }
+    store.ended("job-1")
+    (one,) = store.tallies()
+    assert (one.under_way, one.lost, one.completed) == (2, 4, 1)
+
+
+# --- Quickly --------------------------------------------------------------------------
+
+
+def test_it_costs_little_per_line(store: SqliteStore) -> None:
+    """Counts the steps of SQLite's machine: times depend on who else is at work."""
+    drawn, count = random.Random(7), 5000
+    entries = [
+        entry(
+            f"call-{n // 10}",
+            n,
+            submitted_at=NOW - n,
+            started_at=NOW - n + drawn.lognormvariate(0, 2),
+            finished_at=NOW - n + 9 + drawn.lognormvariate(0, 2),
+            executor=f"Echo({n % 9})",
+            state=drawn.choice(["completed", "completed", "failed"]),
+            error="E: x" if n % 2 else None,
+            job_id=f"job-{n // 5}",
+            job_size=5,
+        )
+        for n in range(count)
+    ]
+    store.write([], entries)
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 100
+
+    with store._here.viewer.reading() as connection:
+        connection.set_progress_handler(step, 100)
+    store.tallies()
+    assert steps / count < 250
