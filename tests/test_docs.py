@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 import qelectron_core as ct
 from qelectron_core import errors, events, hookspecs, testing
+from qelectron_core.breaker_states import BreakerState
 from qelectron_core.cli import cli
 from qelectron_core.config.schema import SETTINGS
 from qelectron_core.registry import registry
@@ -99,6 +100,7 @@ TABLES: Final[Tables] = {
     ("remote-executors", "Polling"): fields(ct.Polling),
     ("selectors", "Load"): fields(ct.Load),
     ("selectors", "Failover"): fields(ct.Failover),
+    ("selectors", "BreakerState"): fields(BreakerState),
     ("events", "Event"): fields(ct.Event),
     ("events", "Kinds"): [
         f'"{kind}"' for part in get_args(events.EventKind) for kind in get_args(part)

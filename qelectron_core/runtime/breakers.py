@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import deque
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
+from qelectron_core.breaker_states import BreakerState, closed_document, open_document
 from qelectron_core.cluster import Failover
 from qelectron_core.contracts import Executor
+from qelectron_core.runtime.notes import shown
+from qelectron_core.store import keeps_documents
+from qelectron_core.versions import process
+
+if TYPE_CHECKING:
+    from qelectron_core.runtime.keeper import Keeper
 
 Change = Literal["suspended", "resumed"]
 #: How many failed jobs a breaker remembers, so that each counts once.
@@ -25,6 +33,11 @@ class Breaker:
         self._failures = 0
         self._counted: deque[str] = deque(maxlen=REMEMBERED)
         self._retry_at: float | None = None
+        self._id = secrets.token_hex(8)
+        self._telling = threading.Lock()
+        self._told_at: float | None = None  # the `_retry_at` that was told last
+        self._told: dict[Keeper, None] = {}
+        self._opened_at = 0.0
 
     def is_open(self) -> bool:
         """Tell whether the executor is left out now."""
@@ -50,6 +63,39 @@ class Breaker:
             self._counted.append(job_id)
             self._failures += 1
             return self._failed()
+
+    def tell(self, keeper: Keeper, executor: Executor, error: str | None) -> None:
+        """Keep in the store, for other processes, what changed since it was told.
+
+        Args:
+            keeper: Keeps it, soon; so do those that were told that it is open.
+            executor: The executor, as the user wrote it.
+            error: What the last circuit ended in, or `None`.
+        """
+        if self._retry_at == self._told_at:  # as nearly always
+            return
+        with self._telling:  # one after the other, so that what is told last holds
+            retry_at, was_open = self._retry_at, self._told_at is not None
+            now, text = time.time(), shown(executor)
+            if retry_at is None:
+                document = closed_document(self._id, text, now)
+            else:
+                self._opened_at = self._opened_at if was_open else now
+                self._told[keeper] = None
+                state = BreakerState(
+                    executor=text,
+                    reason=error or "",
+                    opened_at=self._opened_at,
+                    retry_at=now + retry_at - time.monotonic(),
+                    process=process(),
+                )
+                document = open_document(self._id, state, now)
+            for told in self._told:
+                if keeps_documents(told.store):
+                    told.put([document])
+            if retry_at is None:
+                self._told.clear()
+            self._told_at = retry_at
 
     def _succeeded(self) -> Change | None:
         was_suspended = self._retry_at is not None

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -231,6 +231,8 @@ class Runtime:
                 continue
             breaker = self.breakers.of(task.executor, cluster.member.failover)
             change = breaker.record(execution.job_id, failed=failed)
+            with suppress(Exception):  # of an executor's repr: as of observers
+                breaker.tell(task.keeper, task.executor, execution.error)
             if change is not None:
                 observers().tell_of_executor(change, task.executor)
 
