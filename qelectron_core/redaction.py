@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final
 
-from qelectron_core.secret import known_secrets
+from qelectron_core.secret import known_texts
 
 #: Shorter secrets are left in texts: they would be found in words.
 _SHORTEST: Final = 6
+#: How far lists and dictionaries within each other are looked into.
+_DEEPEST: Final = 8
+#: What stands in the place of a secret.
+_HIDDEN: Final = "<secret>"
 #: Loggers of the core; others are the business of who writes to them.
 _LOGGERS: Final = ("qelectron", "qelectron.events")
 
@@ -24,31 +29,60 @@ def redacted(text: str) -> str:
         >>> redacted("401: open-sesame is unknown")
         '401: <secret> is unknown'
     """
-    for secret in known_secrets():
-        if len(secret.reveal()) >= _SHORTEST:
-            text = secret.hide_in(text)
+    for secret in _secrets():
+        text = text.replace(secret, _HIDDEN)
     return text
 
 
+def _secrets() -> list[str]:
+    return [text for text in known_texts() if len(text) >= _SHORTEST]
+
+
 def redact(error: BaseException) -> None:
-    """Take the secrets out of an error, of its notes, and of those that led to it."""
-    if not known_secrets():
+    """Take the secrets out of an error, of its notes, and of those that led to it.
+
+    What an error says of itself is in its `args`, in attributes, or in both.
+    """
+    if not _secrets():
         return
     for one in _chain(error):
-        with suppress(Exception):  # an error may guard its own parts
-            args = tuple(map(_redacted_part, one.args))
-            if args != one.args:
-                one.args = args
-            notes = getattr(one, "__notes__", None)
-            if notes:
-                notes[:] = map(redacted, notes)
+        for name in _parts(one):
+            with suppress(Exception):  # an error may guard its own parts
+                part = getattr(one, name)
+                if (without := _redacted_part(part)) is not part:
+                    setattr(one, name, without)
 
 
-def _redacted_part(part: Any) -> Any:
-    return redacted(part) if isinstance(part, str) else part
+def _parts(error: BaseException) -> set[str]:
+    """Return the attributes that hold what an error says.
+
+    Those of Python's own errors, such as the `strerror` of `OSError`, and those of
+    classes with slots, are in no dictionary.
+    """
+    names = set(vars(error))
+    for kind in type(error).__mro__:
+        for name, one in vars(kind).items():
+            if isinstance(one, (GetSetDescriptorType, MemberDescriptorType)):
+                names.add(name)
+    return {name for name in names if not name.startswith("__") or name == "__notes__"}
+
+
+def _redacted_part(part: Any, depth: int = _DEEPEST) -> Any:
+    """Return a part without secrets; the same object if it holds none."""
+    without = part
+    if isinstance(part, str):
+        without = redacted(part)
+    elif isinstance(part, bytes):
+        without = redacted(part.decode("latin-1")).encode("latin-1")
+    elif depth > 0 and type(part) in (list, tuple):
+        without = type(part)(_redacted_part(one, depth - 1) for one in part)
+    elif depth > 0 and type(part) is dict:
+        without = dict(_redacted_part([*part.items()], depth))
+    return part if without == part else without
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, those that led to it, and those that it holds."""
     following, seen = [error], set()
     while following:
         one = following.pop()
@@ -56,7 +90,16 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(one))
         yield one
-        following += [e for e in (one.__cause__, one.__context__) if e is not None]
+        following += [e for e in _related(one) if isinstance(e, BaseException)]
+
+
+def _related(error: BaseException) -> Iterator[Any]:
+    yield from (error.__cause__, error.__context__)
+    yield from vars(error).values()
+    if isinstance(error.args, tuple):  # an error may have its own idea of them
+        yield from error.args
+    if isinstance(error, BaseExceptionGroup):
+        yield from error.exceptions
 
 
 class _Redacting(logging.Filter):
@@ -64,7 +107,7 @@ class _Redacting(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change a line in place, and let it pass."""
-        text = record.getMessage()
+        text = _message(record)
         if (without := redacted(text)) != text:
             record.msg, record.args = without, ()
         if record.exc_info and not record.exc_text:
@@ -72,6 +115,14 @@ class _Redacting(logging.Filter):
             if (without := redacted(traceback)) != traceback:
                 record.exc_text, record.exc_info = without, None
         return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return the text of a line, also where the arguments do not fit into it."""
+    try:
+        return record.getMessage()
+    except Exception:  # logging shows both on its own, and goes on
+        return f"{record.msg} {record.args!r}"
 
 
 def watch_logs() -> None:

@@ -36,7 +36,9 @@ class Secret:
         from qelectron_core.redaction import watch_logs  # it stands above this module
 
         watch_logs()
-        return _get(hashlib.sha256(_PREFIX + text.encode()).hexdigest(), text)
+        # What the environment cannot decode comes from there as surrogates.
+        data = _PREFIX + text.encode(errors="surrogatepass")
+        return _get(hashlib.sha256(data).hexdigest(), text)
 
     def reveal(self) -> str:
         """Return the text.
@@ -93,11 +95,11 @@ _known: Final[WeakValueDictionary[str, Secret]] = WeakValueDictionary()
 _lock: Final = threading.Lock()
 
 
-def known_secrets() -> list[Secret]:
-    """Return the secrets that this process knows, the longest first."""
+def known_texts() -> list[str]:
+    """Return the texts of the secrets that this process knows, the longest first."""
     with _lock:
-        known = [secret for secret in _known.values() if secret.is_known]
-    return sorted(known, key=lambda secret: -len(secret.reveal()))
+        texts = [secret._text for secret in _known.values() if secret._text]
+    return sorted(texts, key=len, reverse=True)
 
 
 def _get(fingerprint: str, text: str | None = None) -> Secret:

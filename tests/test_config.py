@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 import types
 from abc import ABC
 from collections.abc import Iterator
@@ -21,7 +22,15 @@ from hypothesis import strategies as st
 
 import qelectron_core as ct
 from qelectron_core import registry as registries
-from qelectron_core.config import editing, files, layers, report, trust, unconfigured
+from qelectron_core.config import (
+    editing,
+    files,
+    layers,
+    report,
+    trust,
+    unconfigured,
+    writing,
+)
 from qelectron_core.config.schema import SETTINGS
 from qelectron_core.formats import dump_executor, load_executor
 from qelectron_core.runtime.stores import wanted
@@ -51,6 +60,7 @@ class Framed(ct.Executor):
     """An executor that holds another, by default one that config is about, too."""
 
     inner: ct.Executor = attrs.field(factory=Painter)
+    title: str = "untitled"
 
     def __attrs_post_init__(self) -> None:
         if self.shots == 13:
@@ -186,7 +196,7 @@ def test_the_nearest_file_of_a_project_counts() -> None:
     nearer = Path.cwd() / files.PYPROJECT
     nearer.write_text("[tool.qelectron]\ncache = 'refresh'\n")
     layers.forget()
-    assert layers.setting("cache") is False  # the nearest one, not agreed to
+    assert layers.setting("cache") is True  # nor does one not agreed to
     trust.trust(_required(files.project_file()))
     layers.forget()
     assert layers.setting("cache") == "refresh"
@@ -221,6 +231,12 @@ def test_values_of_the_environment_are_toml_or_else_text(
     monkeypatch.setenv("QELECTRON_EXECUTOR__PAINTER__COLOUR", "green")
     monkeypatch.setenv("QELECTRON_EXECUTOR__PAINTER__SHADES", "[1, 2]")
     assert Painter() == Painter("green", shades=(1, 2))
+    monkeypatch.setenv("QELECTRON_EXECUTOR__FRAMED__TITLE", "7")
+    assert Framed().title == "7"  # it takes no number
+    monkeypatch.setenv("QELECTRON_EXECUTOR__FRAMED__TITLE", "1" * 5000)
+    assert Framed().title == "1" * 5000
+    monkeypatch.setenv("QELECTRON_EXECUTOR__FRAMED__TITLE", "")
+    assert Framed().title == "untitled"  # as if it were not there
     monkeypatch.setenv("QELECTRON_EXECUTOR__PAINTER__SHADE", "[1]")
     with pytest.raises(ct.ConfigError, match=r"PAINTER__SHADE: .* mean 'shades'\?"):
         Painter()
@@ -289,6 +305,8 @@ WRONG: Final = {
     "names": ("disable = 'echo'\n", r":1: disable = 'echo' .* a list of names"),
     "table": ("executor = 3\n", r":1: executor is no table. Expected \[executor"),
     "section": ("executor.Painter = 3\n", r":1: executor.Painter is no table"),
+    "budget": ("daily_budget = 'much'\n", r":1: daily_budget = 'much' .* limits, su"),
+    "separators": ("# \u2028 \x85\ncach = 1\n", r":2: there"),
     "toml": ("cache = true\nstore =\n", r":2: this is no TOML"),
     "slip": ("[executor.Paintr]\nwidth = 2\n", r":1: .* 'Paintr'. .* 'Painter'\?"),
     "option": (
@@ -383,6 +401,113 @@ def test_a_broken_file_of_a_project_stops_nobody(
     project("cache =\n", agreed=False)
     assert layers.setting("cache") is False
     assert "qelectron.toml:1: this is no TOML" in caplog.text
+    assert "Correct it: qelectron config edit --project" in caplog.text
+
+
+ENDLESS: Final = {
+    "digits": f"cache = {'1' * 5000}\n",
+    "bits": f"cache = 0x{'f' * 5000}\n",
+    "lists": f"cache = {'[' * 5000}{']' * 5000}\n",
+    "tables": f"[{'.'.join('a' * 30)}]\n{'.'.join('b' * 30)} = 1\n",
+    "parts": f"{'.'.join('a' * 50_000)} = 1\n",
+    "quoted parts": '"\\"".' * 50_000 + "a = 1\n",
+    "bytes": f"# {'a' * 2**18}\ncache = true\n",
+}
+
+
+@pytest.mark.parametrize("name", [files.PROJECT, files.PYPROJECT])
+@pytest.mark.parametrize("case", ENDLESS)
+def test_a_file_of_somebody_else_keeps_no_program_waiting(case: str, name: str) -> None:
+    text = ENDLESS[case]
+    if name == files.PYPROJECT:
+        text = f"[tool.qelectron]\n{text}".replace("\n[", "\n[tool.qelectron.")
+    project(text, name, agreed=False)
+    begun = time.monotonic()
+    assert Painter() == Painter("red", 1.0)
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_a_project_file_that_is_a_pipe_or_a_device_is_none(place: Path) -> None:
+    os.mkfifo(place / "project" / "below" / files.PROJECT)
+    (place / "project" / "below" / files.PYPROJECT).symlink_to("/dev/zero")
+    project("cache = true\n")
+    assert layers.setting("cache") is True
+
+
+def test_a_file_that_does_not_count_hides_none_that_does(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    project("daily_budget = 'shots=10'\n")
+    nearer = Path.cwd() / files.PROJECT
+    for text in ("# nothing\n", "cache = true\n", "cache =\n"):
+        nearer.write_text(text)
+        layers.forget()
+        assert layers.setting("daily_budget") == "shots=10"
+        assert layers.setting("cache") is False
+    assert caplog.text.count("It is left out") == 2  # of nothing nothing is said
+
+
+def test_a_link_to_a_file_that_was_agreed_to_is_another_file(place: Path) -> None:
+    path = project("store = 'runs.sqlite3'\n")
+    other = place / "other"
+    other.mkdir()
+    (other / files.PROJECT).symlink_to(path)
+    os.chdir(other)
+    layers.forget()
+    assert layers.setting("store") is None
+
+
+# --- None, for which TOML has no word -------------------------------------------------
+
+
+def test_none_is_a_value_where_an_option_takes_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user("[executor.Painter]\nseed = 3\nshots = 5\n")
+    assert (Painter().seed, Painter().shots) == (3, 5)
+    project("[executor.Painter]\nseed = 'none'\n")
+    assert (Painter().seed, Painter().shots) == (None, 5)
+    monkeypatch.setenv("QELECTRON_EXECUTOR__PAINTER__SHOTS", "None")
+    assert (Painter().seed, Painter().shots) == (None, None)
+    assert Painter(seed=4, shots=6) == Painter(seed=4, shots=6, colour="red")
+
+
+def test_none_is_a_text_where_an_option_takes_texts_alone() -> None:
+    user("[executor.Framed]\ntitle = 'none'\n")
+    assert Framed().title == "none"
+    user("[executor.Painter]\ncolour = 'none'\n")
+    with pytest.raises(ct.ConfigError, match="colour='none' is unknown"):
+        Painter()
+    user("[executor.Painter]\nwidth = 'none'\n")
+    with pytest.raises(ct.ConfigError, match="'none' is no float"):
+        Painter()
+
+
+def test_none_overrules_settings_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    user("store = 'lab.sqlite3'\ndaily_budget = 'shots=10'\n")
+    project("store = 'none'\n")
+    monkeypatch.setenv("QELECTRON_DAILY_BUDGET", "none")
+    layers.forget()
+    assert wanted(None) is None
+    assert layers.setting("daily_budget") is None
+
+
+def test_lines_of_long_files_are_found_at_once() -> None:
+    sections = "".join(f"[executor.X{n}]\na = {n}\n" for n in range(4000))
+    path = user(f"{sections}[executor.Painter]\nwidth = 'b'\n")
+    begun = time.monotonic()
+    with pytest.raises(ct.ConfigError) as caught:
+        Painter()
+    assert str(caught.value).startswith(f"{path}:8002: ")
+    assert time.monotonic() - begun < 20
+
+
+def test_a_mark_before_the_text_is_no_part_of_it() -> None:
+    user("\ufeffcache = true\n")
+    assert layers.setting("cache") is True
+    editing.write(editing.place("user"), "trace", True)
+    assert layers.setting("cache") is layers.setting("trace") is True
 
 
 # --- Writing --------------------------------------------------------------------------
@@ -478,6 +603,81 @@ def test_the_users_file_is_private_and_the_projects_is_not(place: Path) -> None:
     assert [p.name for p in shared.parent.iterdir()] == [files.PROJECT]
     assert (mine.parent / "trusted.json").stat().st_mode & 0o777 == 0o600
     assert layers.setting("cache") is True  # who writes a file agrees to it
+
+
+def test_ends_of_lines_stay() -> None:
+    path = files.user_path()
+    path.parent.mkdir()
+    path.write_bytes(b"# mine\r\ncache = true\r\n")
+    editing.write(editing.place("user"), "cache", False)
+    editing.write(editing.place("user"), "trace", True)
+    assert path.read_bytes() == b"# mine\r\ncache = false\r\ntrace = true\r\n"
+
+
+def test_comments_stay_where_a_table_gets_empty() -> None:
+    path = user("[executor.Painter]\n# wide, as\nwidth = 2 # cm\n# the wall is\n")
+    assert editing.remove(editing.place("user"), "executor.Painter.width")
+    assert path.read_text() == "[executor.Painter]\n# wide, as\n# the wall is\n"
+    assert Painter() == Painter("red", 1.0)
+
+
+#: Each a file, and whether a table of an executor can be put into it.
+ODD: Final = {
+    "[tool]\nqelectron = {cache = true}\n": True,
+    "[tool]\nqelectron.cache = true\n[tool.a]\nb = 1\n": False,
+    "tool.qelectron.cache = true\n": False,
+    "[tool.qelectron.executor.Painter]\nwidth = 2\n[a]\n[tool.qelectron]\n": True,
+    "[tool.qelectron]\nexecutor = {Painter = {width = 2}}\n": True,
+}
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_a_file_says_what_was_set_or_stays_as_it_was(text: str) -> None:
+    path = project(text, files.PYPROJECT)
+    expected = {**_set_values(), "trace": True}
+    editing.write(editing.place("project"), "trace", True)
+    assert _set_values() == expected
+    before = path.read_text()
+    if ODD[text]:
+        editing.write(editing.place("project"), "executor.Painter.colour", "green")
+        assert _set_values() == {**expected, "executor.Painter.colour": "green"}
+        return
+    with pytest.raises(ct.ConfigError, match="by hand: qelectron config edit --proj"):
+        editing.write(editing.place("project"), "executor.Painter.colour", "green")
+    assert path.read_text() == before
+
+
+def test_what_is_agreed_to_is_what_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project("cache = false\n")
+    replace = writing.replace
+
+    def overtaken(where: Path, text: str, *, mode: int) -> None:
+        replace(where, text, mode=mode)
+        if where == path:  # by somebody who writes at the same moment
+            where.write_text("cache = true\nstore = 'theirs'\n")
+
+    monkeypatch.setattr(writing, "replace", overtaken)
+    editing.write(editing.place("project"), "cache", True)
+    assert layers.setting("store") is None
+
+
+def test_taking_out_the_last_setting_agrees_to_no_other_file() -> None:
+    (Path.cwd().parent / files.PROJECT).write_text("store = 'theirs'\n")
+    path = Path.cwd() / files.PYPROJECT
+    path.write_text("tool.qelectron.cache = true\n")
+    trust.trust(_required(files.project_file()))
+    assert editing.remove(editing.place("project"), "cache")
+    layers.forget()
+    assert layers.setting("store") is None
+
+
+def test_a_device_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = files.user_path()
+    path.parent.mkdir()
+    path.symlink_to(os.devnull)
+    monkeypatch.setattr(os, "replace", lambda *_: pytest.fail("it is replaced"))
+    with pytest.raises(ct.ConfigError, match="a folder or a device"):
+        editing.write(editing.place("user"), "cache", True)
 
 
 def test_a_file_that_was_not_agreed_to_is_not_changed() -> None:

@@ -125,6 +125,9 @@ REFUSED = {
     ("executor.FakeCloud.sed", "1"): "no option 'sed'. Did you mean 'seed'?",
     ("executor.FakeCloud.seed", "-1"): "Expected an integer of 0 or more",
     ("executor.FakeCloud.retries", "few"): "retries='few' is no number",
+    ("executor.FakeCloud.retries", "none"): "retries='none' is no number",
+    ("trace", "none"): "Expected true or false",
+    ("daily_budget", "much"): "Expected limits, such as 'shots=100000",
     (
         "executor.FakeCloud",
         "1",
@@ -241,6 +244,65 @@ def test_disabled_plugins_and_traces_follow_the_file(place: Path) -> None:
     assert "echo" not in [plugin["name"] for plugin in listed]
     done("set", "trace", "true")
     assert "qelectron_register_executors" in process("plugins").stderr
+
+
+def test_none_is_set_like_any_other_value(place: Path) -> None:
+    done("set", "executor.FakeCloud.seed", "4")
+    done("set", "store", "lab.sqlite3")
+    for key in ("executor.FakeCloud.seed", "store"):
+        assert run("set", "--project", key, "None").stderr == ""
+        assert done("get", key) == "none\n"
+    text = (place / "project" / files.PROJECT).read_text()
+    assert text.count(' = "none"\n') == 2
+    shown = [line.split()[:2] for line in done("show").splitlines()]
+    assert ["executor.FakeCloud.seed", "none"] in shown
+    assert ["store", "none"] in shown
+    assert rows()["store"]["value"] is None
+    assert rows()["store"]["source"] == "project"
+    assert FakeCloud().seed is None
+    done("unset", "--project", "executor.FakeCloud.seed")
+    assert FakeCloud().seed == 4
+
+
+def test_nothing_is_lost_when_many_write_at_once(place: Path) -> None:
+    keys = [f"executor.FakeCloud.{name}" for name in ("seed", "shots", "retries")]
+    keys += ["executor.Echo.seed", "executor.Echo.retries", "trace"]
+    code = "from qelectron_core.cli import main; main()"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, "config", "set", key, "1"])
+        for key in keys
+    ]
+    assert [writer.wait(60) for writer in writers] == [0] * len(keys)
+    assert {*keys} <= {name for name, row in rows().items() if row["source"] == "user"}
+    left = [path.name for path in (place / "user").iterdir()]
+    assert sorted(left) == [".lock", "config.toml"]
+
+
+def test_all_of_a_file_is_shown_to_who_is_to_agree(place: Path) -> None:
+    text = "store = 'theirs'\n[executor.FakeCloud]\nlatency_s = 2\n"
+    text += "[executor.'[red]Elsewhere']\nurl = \"a\\u001b[2Kb\\u202Ec\"\n"
+    (place / "project" / files.PROJECT).write_text(text)
+    env = {"QELECTRON_STORE": "mine", "QELECTRON_EXECUTOR__FAKECLOUD__LATENCY_S": "0"}
+    shown = run("trust", input="n\n", env=env).stdout
+    lines = [line.split()[:2] for line in shown.splitlines()]
+    assert ["store", "theirs"] in lines
+    assert ["executor.FakeCloud.latency_s", "2"] in lines
+    assert ["executor.[red]Elsewhere.url", r"a\x1b[2Kb\u202ec"] in lines
+
+
+def test_a_value_that_no_file_can_hold_is_refused(place: Path) -> None:
+    result = run("set", "store", "lab\udcff")
+    assert (result.exit_code, "cannot be written" in result.stderr) == (1, True)
+    assert [path.name for path in (place / "user").iterdir()] == [".lock"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the editor is a shell script")
+def test_a_broken_file_of_a_project_can_be_edited(place: Path) -> None:
+    path = place / "project" / files.PROJECT
+    path.write_text("cache =\n")
+    assert run("path", "--project").stdout == f"{path}\n"
+    done("edit", "--project", env=_editor(place, "cache = true"), input="y\n")
+    assert layers.setting("cache") is True
 
 
 def test_every_command_has_an_example() -> None:

@@ -1,11 +1,16 @@
 """No secret that the process knows is in an error, a log or the journal."""
 
+import json
 import logging
+import traceback
 from collections.abc import Sequence
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 import attrs
+import numpy as np
 import pennylane as qml
 import pytest
 
@@ -74,6 +79,85 @@ def test_what_the_core_logs_shows_none(caplog: pytest.LogCaptureFixture) -> None
     assert "VendorError: 401 for <secret>" in caplog.text
     assert TOKEN not in caplog.text
     assert token.reveal() == TOKEN
+
+
+@pytest.mark.parametrize("args", [("%d of", TOKEN), ("%s %s", TOKEN), (TOKEN, TOKEN)])
+def test_a_line_that_does_not_fit_its_arguments_shows_none_and_stops_nobody(
+    args: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    token = ct.Secret(TOKEN)
+    logging.getLogger("qelectron").warning(*args)
+    assert "<secret>" in caplog.text
+    assert TOKEN not in caplog.text
+    assert token.is_known
+
+
+class WordedError(Exception):
+    """Keeps its text in attributes, one of them in a slot."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.said, self.reason = {"headers": [text]}, text
+
+    def __str__(self) -> str:
+        return f"{self.said} {self.reason}"
+
+
+def _undecodable() -> Exception:
+    return UnicodeEncodeError("ascii", f"\xe9{TOKEN}", 0, 1, "no")
+
+
+ERRORS: dict[str, BaseException] = {
+    "number": OSError(5, f"refused {TOKEN}"),
+    "paths": FileNotFoundError(2, "no file", f"/x/{TOKEN}", None, f"/y/{TOKEN}"),
+    "http": HTTPError(f"https://x/?key={TOKEN}", 401, f"no {TOKEN}", Message(), None),
+    "reason": URLError(OSError(5, TOKEN)),
+    "group": ExceptionGroup("some", [ValueError(TOKEN), OSError(5, TOKEN)]),
+    "nested": ValueError({"headers": [("Authorization", f"Bearer {TOKEN}")]}),
+    "bytes": ValueError(TOKEN.encode(), [TOKEN.encode()]),
+    "attributes": WordedError(TOKEN),
+    "held": VendorError("failed", VendorError(TOKEN)),
+    "json": json.JSONDecodeError("no", f'"{TOKEN}', 0),
+    "text": _undecodable(),
+    "syntax": SyntaxError("no", ("x.py", 1, 1, f"key = {TOKEN}")),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_no_part_of_an_error_shows_a_secret(case: str) -> None:
+    token, error = ct.Secret(TOKEN), ERRORS[case]
+    redact(error)
+    shown = "".join(traceback.format_exception(error))
+    assert TOKEN not in shown + repr(error) + str(error) + repr(vars(error))
+    parts = (getattr(error, name, "") for name in dir(error))
+    assert TOKEN not in "".join(map(repr, parts))
+    assert token.is_known
+
+
+def test_an_error_without_a_secret_stays_what_it_is() -> None:
+    token = ct.Secret(TOKEN)
+    array, said = np.arange(3), {"of": ["us"], "no": (1, b"x")}
+    error = VendorError(array, said, [array, "x"])
+    error.found = found = {"array": array}  # type: ignore[attr-defined]
+    args = error.args
+    redact(error)
+    assert error.args is args
+    assert error.found is found  # type: ignore[attr-defined]
+    assert token.is_known
+
+
+def test_what_holds_itself_comes_to_an_end() -> None:
+    token = ct.Secret(TOKEN)
+    endless: list[Any] = [TOKEN, [TOKEN]]
+    endless.append(endless)
+    error = ValueError(endless, TOKEN)
+    error.itself = error  # type: ignore[attr-defined]
+    redact(error)
+    assert error.args[1] == "<secret>"
+    assert error.args[0][:2] == ["<secret>", ["<secret>"]]
+    assert token.is_known
 
 
 def test_longer_secrets_go_first_and_short_ones_stay_in_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ import qelectron_core as ct
 from qelectron_core import registry as registries
 from qelectron_core.cli import cli
 from qelectron_core.config import files, layers
+from qelectron_core.redaction import redacted
 from qelectron_core.tokens import keeping, vendor
 
 TOKEN: Final = "sesame-0123456789-open"
@@ -152,7 +154,9 @@ def test_a_check_never_shows_the_token() -> None:
     assert "wrong-token" not in result.output
 
 
-@pytest.mark.parametrize("text", ["", "two words\n", "\n"])
+@pytest.mark.parametrize(
+    "text", ["", "two words\n", "\n", "sesame\x1b[2K\n", "\ufeffsesame\n"]
+)
 def test_what_is_no_token_is_refused(place: Path, text: str) -> None:
     assert run("set", "acme", input=text).exit_code == 1
     assert not (place / "user").exists()
@@ -178,6 +182,111 @@ def test_a_damaged_file_does_not_show_what_it_holds(place: Path) -> None:
         ct.kept_token("acme")
     assert caught.value.__cause__ is None
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'["{TOKEN}"]',
+        f'{{"acme/default": "{TOKEN}"}}',
+        f'{{"acme/default": {{"token": ["{TOKEN}"]}}}}',
+        '{"acme/default": {"token": 5}}',
+        '{"acme/default": null}',
+    ],
+)
+def test_a_file_of_something_else_is_refused_and_not_shown(
+    place: Path, text: str
+) -> None:
+    (place / "user").mkdir(mode=0o700)
+    file = place / "user" / "tokens.json"
+    file.write_text(text)
+    file.chmod(0o600)
+    for args in (["list"], ["remove", "acme"], ["set", "acme"]):
+        result = run(*args, input="another-token\n")
+        assert "it holds something else than tokens. Remove it" in result.output
+        assert TOKEN not in result.output
+    with pytest.raises(ct.ConfigError, match="something else than tokens"):
+        ct.kept_token("acme")
+    assert file.read_text() == text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_folder_that_others_can_change_holds_no_tokens(place: Path) -> None:
+    folder = place / "user"
+    folder.mkdir()
+    folder.chmod(0o777)
+    result = run("set", "acme", input=f"{TOKEN}\n")
+    assert f"chmod go-w {folder}" in result.output
+    assert holding(place) == []
+    folder.chmod(0o700)
+    done("set", "acme", input=f"{TOKEN}\n")
+    folder.chmod(0o770)
+    with pytest.raises(ct.ConfigError, match="can be changed by others"):
+        ct.kept_token("acme")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_link_into_such_a_folder_is_not_followed(place: Path) -> None:
+    shared = place / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    (place / "user").mkdir(mode=0o700)
+    (place / "user" / "tokens.json").symlink_to(shared / "tokens.json")
+    assert run("set", "acme", input=f"{TOKEN}\n").exit_code == 1
+    assert holding(place) == []
+
+
+def test_a_token_given_as_an_argument_is_not_repeated(place: Path) -> None:
+    result = run("set", "acme", TOKEN)
+    assert result.exit_code == 1
+    assert "a token is no argument" in result.output
+    assert TOKEN not in result.output
+    assert holding(place) == []
+    assert TOKEN not in run("set", "acme", f"--token={TOKEN}").output
+
+
+def test_who_stops_while_a_token_is_written_leaves_none(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        keeping.put("acme", "default", TOKEN)
+    assert holding(place) == []
+    assert [path.name for path in (place / "user").iterdir()] == [".lock"]
+
+
+def test_a_token_of_the_environment_may_be_of_any_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ACME_TOKEN", f"{TOKEN}\udcff")
+    assert "ACME_TOKEN" in done("list")
+    assert vendor.find_token("acme", ACME) == (
+        "ACME_TOKEN",
+        ct.Secret(f"{TOKEN}\udcff"),
+    )
+
+
+def test_a_token_in_a_keyring_that_is_gone_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "_put_into_keyring", lambda *_: True)
+    done("set", "acme", input=f"{TOKEN}\n")
+    result = run("remove", "acme")
+    assert (result.exit_code, "is in the keyring" in result.output) == (1, True)
+    assert keeping.profiles() == [("acme", "default")]
+
+
+def test_a_token_that_was_found_is_hidden_when_nobody_holds_it() -> None:
+    done("set", "acme", input="sesame-for-sdk\n")
+    found = ct.kept_token("acme")
+    assert found is not None
+    text = f"401: {found.reveal()} is unknown"
+    del found
+    gc.collect()
+    assert redacted(text) == "401: <secret> is unknown"
 
 
 def test_without_a_terminal_a_token_comes_by_a_pipe() -> None:
@@ -229,6 +338,38 @@ def holding(folder: Path) -> list[Path]:
     """Return the files below a folder that hold the token."""
     found = [path for path in folder.rglob("*") if path.is_file()]
     return [path for path in found if TOKEN.encode() in path.read_bytes()]
+
+
+def test_no_token_is_lost_when_many_are_set_at_once(
+    place: Path, outside: dict[str, str]
+) -> None:
+    code = (
+        "import sys\n"
+        "from qelectron_core.tokens.keeping import put\n"
+        "print(flush=True)\n"
+        "name = sys.stdin.readline().strip()\n"
+        f"for number in range(20): put('acme', f'{{name}}{{number}}', {TOKEN!r})\n"
+    )
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=outside,
+        )
+        for _ in "abc"
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline()  # all begin together
+    for name, writer in zip("abc", writers, strict=True):
+        assert writer.stdin is not None
+        writer.stdin.write(f"{name}\n".encode())
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+    (file,) = holding(place)
+    assert len(json.loads(file.read_text())) == 60
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")

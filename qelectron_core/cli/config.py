@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
@@ -63,7 +64,7 @@ def get(key: str, *, as_json: bool) -> None:
     row = _row(key)
     if as_json:
         click.echo(json.dumps(row.as_json(), indent=2, default=str))
-    elif row.found.value is not None:
+    elif row.is_set:
         click.echo(_plain(row.found.value))
 
 
@@ -74,15 +75,17 @@ def get(key: str, *, as_json: bool) -> None:
 def set_(key: str, value: str, *, project: bool) -> None:
     """Set a value in your file, or in the project's.
 
-    VALUE is TOML, or else a text. Comments and order of the file stay.
+    VALUE is TOML, or else a text; none is None, where that may be. Comments and order
+    of the file stay.
 
     Example: qelectron config set cache top-up
     """
     from qelectron_core.config import editing
 
     made = editing.parsed(key, value)
-    where = _place(project=project)
-    editing.write(where, key, made)
+    with editing.alone():
+        where = _place(project=project)
+        editing.write(where, key, made)
     click.echo(f"{key} is set in {where.path}")
     _tell_if_overruled(key, where)
 
@@ -97,8 +100,10 @@ def unset(key: str, *, project: bool) -> None:
     """
     from qelectron_core.config import editing
 
-    where = _place(project=project)
-    if not editing.remove(where, key):
+    with editing.alone():
+        where = _place(project=project)
+        was_there = editing.remove(where, key)
+    if not was_there:
         raise ConfigError(
             f"{key} is not set in {where.path}. See: qelectron config show"
         )
@@ -114,11 +119,11 @@ def path(*, project: bool) -> None:
     """
     from qelectron_core.config import files
 
-    found = files.project_file() if project else None
-    if project and found is None:
+    found = files.project_path() if project else files.user_path()
+    if found is None:
         message = "no file of a project is in this folder or above it. Make one: "
         raise ConfigError(f"{message}qelectron config set --project KEY VALUE")
-    click.echo(found.path if found else files.user_path())
+    click.echo(found)
 
 
 @config.command()
@@ -131,8 +136,8 @@ def edit(*, project: bool) -> None:
     from qelectron_core.config import files, layers, writing
 
     where = files.user_path()
-    if project:
-        where = _place(project=True).path
+    if project:  # it need not be one that can be understood
+        where = files.project_path() or Path.cwd() / files.PROJECT
     elif not where.exists():
         writing.write_private(where, "# Config of qelectron\n")
     click.edit(filename=str(where))
@@ -178,16 +183,14 @@ def _require_sound(file: File) -> None:
 
 
 def _agree(file: File, *, yes: bool) -> None:
-    from qelectron_core.config import layers, report
+    from qelectron_core.config import report
     from qelectron_core.config.trust import is_trusted
     from qelectron_core.config.trust import trust as keep
 
     if is_trusted(file):
         click.echo(f"{file.path} counts")
         return
-    alone = layers.Config((file,))
-    rows = [*report.settings(alone), *report.sections(alone)]
-    _print([row for row in rows if row.found.file is file])
+    _print([*report.said(file)])
     if not yes:
         click.confirm(f"Follow {file.path}?", abort=True)
     keep(file)
@@ -241,7 +244,16 @@ def _tell_secrets(name: str) -> None:
 
 
 def _plain(value: Any) -> str:
+    from qelectron_core.config.values import NONE
+
+    if value is None:
+        return NONE
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _visible(text: str) -> str:
+    """Return a text with nothing in it that could hide others on a terminal."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _print(rows: list[Row]) -> None:
@@ -254,11 +266,14 @@ def _print(rows: list[Row]) -> None:
     for heading in ("value", "from"):
         table.add_column(heading, overflow="fold")  # nothing is cut off
     for row in rows:
-        value = "" if row.found.value is None else _plain(row.found.value)
+        value = _visible(_plain(row.found.value)) if row.is_set else ""
         style = "dim" if row.found.kind == "default" else ""
-        table.add_row(row.name, Text(value, style), Text(row.found.place, style))
+        name = Text(_visible(row.name))  # which is no markup
+        place = Text(_visible(row.found.place), style)
+        table.add_row(name, Text(value, style), place)
     console = Console()
     console.print(table)
     for row in rows:
         if row.problem:
-            console.print(Text(f"{row.name}: {row.problem}", "red"), soft_wrap=True)
+            text = _visible(f"{row.name}: {row.problem}")
+            console.print(Text(text, "red"), soft_wrap=True)

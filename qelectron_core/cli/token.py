@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _profile: Final = click.option(
     "--profile", metavar="NAME", help="One of several tokens; see the setting profile."
 )
+_SEEN: Final = (
+    "a token is no argument: the history of the shell and the list of processes show "
+    "those. It is asked for, or read from standard input: qelectron token set NAME. If "
+    "it was one, replace it at the vendor."
+)
 
 
 @click.group()
@@ -29,16 +34,19 @@ def token() -> None:
     """
 
 
-@token.command(name="set")
+@token.command(name="set", options_metavar="[OPTIONS]")
 @click.argument("name")
+@click.argument("more", nargs=-1, metavar="")
 @_profile
-def set_(name: str, *, profile: str | None) -> None:
+def set_(name: str, more: tuple[str, ...], *, profile: str | None) -> None:
     """Keep a token, which is asked for, or read from standard input.
 
     Example: qelectron token set ibm --profile lab
     """
     from qelectron_core.tokens import keeping
 
+    if more:  # most likely the token, which is not to be repeated
+        raise ConfigError(_SEEN)
     vendor = _vendor(name)
     given = _ask(name, vendor)
     profile = _chosen(profile)
@@ -120,11 +128,19 @@ def _ask(name: str, vendor: VendorTokens) -> str:
         where = f" (from {vendor.page})" if vendor.page else ""
         given = click.prompt(f"Token of {name}{where}", hide_input=True, type=str)
     else:
-        given = sys.stdin.readline()
+        given = _line()
     given = given.strip()
-    if not given or any(character.isspace() for character in given):
-        raise ConfigError("this is no token. Expected one text without spaces.")
+    if not given or not given.isprintable() or any(map(str.isspace, given)):
+        message = "this is no token. Expected one text without spaces and characters "
+        raise ConfigError(f"{message}that do not show.")
     return str(given)
+
+
+def _line() -> str:
+    try:
+        return sys.stdin.readline()
+    except UnicodeDecodeError:  # which holds what was read
+        return ""
 
 
 def _vendor(name: str) -> VendorTokens:

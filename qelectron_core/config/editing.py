@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import attrs
 import tomlkit
-from tomlkit.items import Item
+from tomlkit.items import InlineTable, Item
 
 from qelectron_core.config import files, layers, trust, writing
-from qelectron_core.config.blame import problem
 from qelectron_core.config.executors import executor_class, options_of, require_option
 from qelectron_core.config.files import File, Keys
 from qelectron_core.config.schema import EXECUTOR, SETTINGS
+from qelectron_core.config.values import NONE, is_none, meant, problem, value_for
 from qelectron_core.errors import ConfigError, suggest
 from qelectron_core.registry import registry
 
@@ -51,20 +52,23 @@ def parsed(key: str, text: str) -> Any:
         return _option(keys[1], keys[2], text)
     setting = SETTINGS[key]
     try:
-        return setting.parse(text)
+        value = setting.parse(text)
+        value = NONE if value is None else value
+        setting.read(value)
     except ValueError:
         message = f"{key}={text!r} is unknown. Expected {setting.expected}."
         raise ConfigError(message) from None
+    return value
 
 
 def _option(name: str, option: str, text: str) -> Any:
     kind = executor_class(name)
     require_option(name, kind, option, f"executor.{name}.{option}")
-    field, value = options_of(kind)[option], layers.to_value(text)
-    why = problem(kind, field, value)
-    if why is not None and value != text and problem(kind, field, text) is None:
-        return text  # one that only looks like a number, say
-    if why is not None:
+    field = options_of(kind)[option]
+    value = value_for(kind, field, text)
+    if meant(kind, field, value) is None:
+        return NONE
+    if (why := problem(kind, field, value)) is not None:
         raise ConfigError(f"executor.{name}.{option}={text!r} is refused: {why}")
     return value
 
@@ -94,6 +98,11 @@ class Place:
         return self.file.text if self.file else _NEW
 
 
+def alone() -> AbstractContextManager[None]:
+    """Let no other process change files between `place` and what is written."""
+    return writing.alone(files.user_path().parent)
+
+
 def place(kind: Literal["user", "project"]) -> Place:
     """Return the file that holds settings of a kind, or that is to.
 
@@ -113,30 +122,64 @@ def write(where: Place, key: str, value: Any) -> None:
     Raises:
         ConfigError: If it cannot be written, or the file says what is no setting.
     """
-    document = tomlkit.parse(where.text)
-    *above, last = (*where.within, *split(key))
-    table: Any = document
-    for one in above:
-        if one not in table:
-            table[one] = tomlkit.table(is_super_table=one != above[-1])
-        table = table[one]
     if key == "store":
         value = _rooted(where, value)
-    if last in table and isinstance(table[last], Item):
-        _replace(table, last, value)
-    else:
-        table[last] = value
-    _save(where, document)
+    keys = (*where.within, *split(key))
+    with _editing(where):
+        document = _document(where)
+        _put(document, keys, value)
+    _save(where, document, {**_without(where, keys), **_leaves(value, keys)})
 
 
 def _rooted(where: Place, text: str) -> str:
     """Return a path as it is to be read from a file, which is in another folder."""
-    if text in registry().registrations("store") or text.startswith("~"):
+    is_name = is_none(text) or text in registry().registrations("store")
+    if is_name or text.startswith("~"):
         return text
     absolute = os.path.abspath(text)
     if where.kind == "user" or os.path.isabs(text):
         return absolute
     return os.path.relpath(absolute, where.path.parent)
+
+
+def _document(where: Place) -> tomlkit.TOMLDocument:
+    return tomlkit.parse(where.text.replace("\r\n", "\n"))
+
+
+@contextmanager
+def _editing(where: Place) -> Iterator[None]:
+    """Say what to do where a file is written in a way that cannot be changed."""
+    try:
+        yield
+    except Exception as error:  # the editor raises many kinds
+        raise ConfigError(_by_hand(where, str(error))) from error
+
+
+def _by_hand(where: Place, why: str) -> str:
+    which = " --project" if where.kind == "project" else ""
+    return (
+        f"{where.path} is written in a way that cannot be changed here: {why}. Change "
+        f"it by hand: qelectron config edit{which}"
+    )
+
+
+def _put(document: tomlkit.TOMLDocument, keys: Keys, value: Any) -> None:
+    *above, last = keys
+    table: Any = document
+    for one in above:
+        if one not in table:
+            table[one] = _new_table(table, is_super=one != above[-1])
+        table = table[one]
+    if last in table and isinstance(table[last], Item):
+        _replace(table, last, value)
+    else:
+        table[last] = value
+
+
+def _new_table(within: Any, *, is_super: bool) -> Any:
+    if isinstance(within, InlineTable):
+        return tomlkit.inline_table()
+    return tomlkit.table(is_super_table=is_super)
 
 
 def _replace(table: Any, key: str, value: Any) -> None:
@@ -154,8 +197,17 @@ def remove(where: Place, key: str) -> bool:
     Raises:
         ConfigError: If the file cannot be written.
     """
-    document = tomlkit.parse(where.text)
     keys = (*where.within, *split(key))
+    with _editing(where):
+        document = _document(where)
+        was_there = _take_out(document, keys)
+    if was_there:
+        _save(where, document, _without(where, keys))
+    return was_there
+
+
+def _take_out(document: tomlkit.TOMLDocument, keys: Keys) -> bool:
+    """Take out a key, and the tables above it that hold nothing more."""
     tables: list[Any] = [document]
     for one in keys[:-1]:
         if one not in tables[-1]:
@@ -165,29 +217,59 @@ def remove(where: Place, key: str) -> bool:
         return False
     del tables[-1][keys[-1]]
     for above, one in reversed([*zip(tables, keys[:-1], strict=False)]):
-        if len(above[one]) == 0 and one not in files.TABLE:
+        if one not in files.TABLE and _is_bare(above[one]):
             del above[one]
-    _save(where, document)
     return True
 
 
-def _save(where: Place, document: tomlkit.TOMLDocument) -> None:
-    was_trusted = where.file is None or trust.is_trusted(where.file)
+def _is_bare(table: Any) -> bool:
+    """Tell whether a table holds neither a key nor a comment."""
+    if len(table) > 0 or not isinstance(table, Item):
+        return len(table) == 0
+    return not table.trivia.comment and "#" not in table.as_string()
+
+
+def _without(where: Place, keys: Keys) -> dict[Keys, str]:
+    """Return what a file says, but for what it says of a key."""
+    found = _leaves(files.parsed(where.text))
+    return {one: value for one, value in found.items() if one[: len(keys)] != keys}
+
+
+def _leaves(value: Any, above: Keys = ()) -> dict[Keys, str]:
+    """Return the values in a table by what leads to them, as texts: NaN is no NaN."""
+    if not isinstance(value, Mapping):
+        return {above: repr(value)}
+    found: dict[Keys, str] = {}
+    for key, one in value.items():
+        found |= _leaves(one, (*above, key))
+    return found
+
+
+def _save(
+    where: Place, document: tomlkit.TOMLDocument, expected: dict[Keys, str]
+) -> None:
+    """Write a file that says what is expected, and agree to just that."""
     text = tomlkit.dumps(document)
+    with _editing(where):
+        said = _leaves(files.parsed(text))
+    if said != expected:  # the editor takes some ways of writing for others
+        raise ConfigError(_by_hand(where, "it would then say something else"))
+    if "\r\n" in where.text:
+        text = text.replace("\n", "\r\n")
     if where.kind == "user":
         writing.write_private(where.path, text)
     else:
-        _require_trust(where, was_trusted=was_trusted)
+        _require_trust(where)
         writing.replace(where.path, text, mode=_mode(where.path))
+        # To read the file again could find what somebody else has written since.
+        written = files.understood("project", str(where.path), text)
+        if written is not None:
+            trust.trust(written)
     layers.forget()
-    if where.kind == "project":
-        changed = files.project_file()
-        if changed is not None:
-            trust.trust(changed)
 
 
-def _require_trust(where: Place, *, was_trusted: bool) -> None:
-    if not was_trusted:
+def _require_trust(where: Place) -> None:
+    if where.file is not None and not trust.is_trusted(where.file):
         message = (
             f"{where.path} holds config that you have not agreed to, or that has "
             "changed since. Look at it, then: qelectron config trust"

@@ -11,6 +11,7 @@ import attrs
 
 from qelectron_core.config.layers import EXECUTORS as PREFIX
 from qelectron_core.config.layers import Config, Found, current, in_capitals, variables
+from qelectron_core.config.values import meant, value_for
 from qelectron_core.errors import (
     ConfigError,
     PluginLoadError,
@@ -86,12 +87,23 @@ def section(config: Config, name: str, kind: type) -> Iterable[tuple[str, Found]
 
 def named(config: Config, name: str, kind: type) -> list[tuple[str, Found]]:
     """Return what config says of an executor, by the names of its options."""
-    known = {option.lower(): option for option in options_of(kind)}
+    options = options_of(kind)
+    known = {option.lower(): option for option in options}
     said: dict[str, Found] = {}
-    for option, found in config.section(name).items():
+    for key, found in config.section(name).items():
         # Capitals say nothing in the environment.
-        said[known.get(option, option) if found.file is None else option] = found
+        option = known.get(key, key) if found.file is None else key
+        field = options.get(option)
+        said[option] = found if field is None else _meant(kind, field, found)
     return [*said.items()]
+
+
+def _meant(kind: type, field: attrs.Attribute[Any], found: Found) -> Found:
+    """Return what was found with the value that it means to an option."""
+    value = found.value
+    if found.file is None:
+        value = value_for(kind, field, value)
+    return attrs.evolve(found, value=meant(kind, field, value))
 
 
 def require_option(name: str, kind: type, option: str, place: str) -> None:

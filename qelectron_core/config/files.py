@@ -6,6 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -20,6 +21,14 @@ PROJECT: Final = "qelectron.toml"
 PYPROJECT: Final = "pyproject.toml"
 TABLE: Final = ("tool", "qelectron")
 
+# Every program in a folder reads the file of its project, agreed to or not. So what
+# only keeps programs waiting, or ends them, is refused before it is looked into.
+_LARGEST: Final = 2**18  # bytes of a file
+_DEEPEST: Final = 32  # tables and lists within each other, and parts of a key
+_LONGEST: Final = 1024  # bits of a whole number: Python writes out no endless ones
+_PART: Final = r"""(?:(?<![\w-])[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+_LONG_KEY: Final = re.compile(rf"(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
+
 Keys: TypeAlias = tuple[str, ...]
 
 
@@ -30,7 +39,7 @@ class File:
     Attributes:
         kind: `"user"` or `"project"`.
         path: Where it is.
-        text: All of it.
+        text: All of it, its ends of lines as they are.
         table: Its settings.
         within: The table of the file that holds them.
     """
@@ -84,16 +93,38 @@ def project_file() -> File | None:
     Raises:
         ConfigError: If it cannot be read.
     """
-    try:
-        folder = os.getcwd()
-    except OSError:  # it is gone
-        return None
-    for path in _candidates(folder):
-        state = _state(path)
-        found = _read("project", path, state) if state else None
-        if found is not None:
-            return found
+    return next(filter(None, map(project_file_at, project_paths())), None)
+
+
+def project_path() -> Path | None:
+    """Return where the file of the project is, also if it cannot be read."""
+    for path in project_paths():
+        try:
+            if project_file_at(path) is None:
+                continue
+        except ConfigError:
+            pass
+        return Path(path)
     return None
+
+
+def project_file_at(path: str) -> File | None:
+    """Read a file that may be one of a project.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    is_file = os.path.isfile(path)  # to read a pipe or a device may never end
+    state = _state(path) if is_file else None
+    return _read("project", path, state) if state else None
+
+
+def project_paths() -> tuple[str, ...]:
+    """Return where files of projects may be, the nearest first."""
+    try:
+        return _candidates(os.getcwd())
+    except OSError:  # it is gone
+        return ()
 
 
 @functools.lru_cache(maxsize=64)
@@ -115,25 +146,43 @@ def _state(path: str) -> tuple[int, ...] | None:
 def _read(
     kind: Literal["user", "project"], path: str, _: tuple[int, ...]
 ) -> File | None:
-    is_shared = os.path.basename(path) == PYPROJECT
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        if is_shared:  # it is not ours
+        text = _text_of(path)
+    except (OSError, ValueError) as error:
+        if _is_shared(path):  # it is not ours
             return None
         raise ConfigError(f"{path} cannot be read: {error}.") from error
-    if not is_shared:
-        return File(kind, Path(path), text, _parsed(path, text))
+    return understood(kind, path, text)
+
+
+def _is_shared(path: str) -> bool:
+    return os.path.basename(path) == PYPROJECT
+
+
+def _text_of(path: str) -> str:
+    with open(path, "rb") as stream:
+        data = stream.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError(f"it is longer than {_LARGEST} bytes")
+    return data.decode("utf-8-sig")  # some editors put a mark before the text
+
+
+def understood(kind: Literal["user", "project"], path: str, text: str) -> File | None:
+    """Return what a text says, or `None` if it is a file of others that says nothing.
+
+    Raises:
+        ConfigError: If it cannot be understood.
+    """
+    if not _is_shared(path):
+        return File(kind, Path(path), text, _parsed(kind, path, text))
     table = _table_of(path, text) if "qelectron" in text else None
     return None if table is None else File(kind, Path(path), text, table, TABLE)
 
 
 def _table_of(path: str, text: str) -> Mapping[str, Any] | None:
-    import tomllib
-
     try:
-        found: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+        found: Any = parsed(text)
+    except ValueError:
         return None  # whoever needs the file says so
     for key in TABLE:
         found = found.get(key) if isinstance(found, dict) else None
@@ -142,39 +191,73 @@ def _table_of(path: str, text: str) -> Mapping[str, Any] | None:
     return found
 
 
-def _parsed(path: str, text: str) -> Mapping[str, Any]:
-    import tomllib
-
+def _parsed(
+    kind: Literal["user", "project"], path: str, text: str
+) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parsed(text)
+    except ValueError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{path}:{line[1]}" if line else path
+        which = " --project" if kind == "project" else ""
         message = (
             f"{where}: this is no TOML: {error}. Correct it: qelectron config edit"
         )
-        raise ConfigError(message) from error
+        raise ConfigError(f"{message}{which}") from error
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return what a text of TOML says.
+
+    Raises:
+        ValueError: If it is none, or no config could be like that.
+    """
+    import tomllib
+
+    if _LONG_KEY.search(text):
+        raise ValueError(f"a key has more than {_DEEPEST} parts")
+    with suppress(RecursionError):
+        found = tomllib.loads(text)
+        if _is_plain(found, _DEEPEST):
+            return found
+    raise ValueError("it is too deep, or has a number that is too long")
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Tell whether a value can be compared and shown."""
+    if isinstance(value, int):
+        return value.bit_length() <= _LONGEST
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_plain(one, depth - 1) for one in value)
+    return True
 
 
 @functools.lru_cache(maxsize=16)
 def _lines(text: str) -> Mapping[Keys, int]:
     """Return the line on which each key is set.
 
-    A parser of TOML tells no lines. Reading the file up to each of its lines does: a
-    key stands where the last part that could be read without it has ended.
+    A parser of TOML tells no lines. So lines are read one by one, and together with
+    those before them where these have begun what is not yet whole, such as a list.
     """
     import tomllib
 
     lines: dict[Keys, int] = {}
-    begun, parts = 1, text.splitlines(keepends=True)
-    for number in range(1, len(parts) + 1):
+    above: Keys = ()
+    begun, part = 1, ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        part += f"{line}\n"
         try:
-            table = tomllib.loads("".join(parts[:number]))
+            table = tomllib.loads(part)
         except tomllib.TOMLDecodeError:
             continue  # in the midst of a value
-        for keys in _flattened(table):
+        is_heading = part.lstrip().startswith("[")
+        found = [*_flattened(table, () if is_heading else above)]
+        for keys in found:
             lines.setdefault(keys, begun)
-        begun = number + 1
+        above = found[-1] if is_heading else above
+        begun, part = number + 1, ""
     return lines
 
 

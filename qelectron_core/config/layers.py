@@ -10,7 +10,14 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from qelectron_core.config.files import File, Keys, project_file, user_file, user_path
+from qelectron_core.config.files import (
+    File,
+    Keys,
+    project_file_at,
+    project_paths,
+    user_file,
+    user_path,
+)
 from qelectron_core.config.schema import EXECUTOR, PREFIX, SETTINGS, Setting
 from qelectron_core.errors import ConfigError, suggest
 
@@ -76,7 +83,8 @@ class Config:
             )
         for file in reversed(self.files):
             if name in file.table:
-                return Found(file.table[name], file.kind, file, (name,))
+                value = setting.read(file.table[name])
+                return Found(value, file.kind, file, (name,))
         return Found(setting.default, "default")
 
     def executors(self) -> frozenset[str]:
@@ -84,15 +92,18 @@ class Config:
         return frozenset(n for file in self.files for n in file.table.get(EXECUTOR, ()))
 
     def section(self, name: str) -> dict[str, Found]:
-        """Return what files and environment say of the options of an executor."""
+        """Return what files and environment say of the options of an executor.
+
+        What a variable says is a text still: the option tells what that means.
+        """
         found = {
             option: Found(value, file.kind, file, (EXECUTOR, name, option))
             for file in self.files
             for option, value in file.table.get(EXECUTOR, {}).get(name, {}).items()
         }
         for option, variable in variables_of(name):
-            value = to_value(os.environ[variable])
-            found[option] = Found(value, "environment", variable=variable)
+            text = os.environ[variable]
+            found[option] = Found(text, "environment", variable=variable)
         return found
 
 
@@ -149,8 +160,9 @@ def setting(name: str) -> Any:
 
 
 def variables() -> list[str]:
-    """Return the environment variables that are about executors."""
-    return sorted(name for name in os.environ if name.startswith(EXECUTORS))
+    """Return the environment variables about executors; empty ones say nothing."""
+    ours = (name for name in os.environ if name.startswith(EXECUTORS))
+    return sorted(name for name in ours if os.environ[name])
 
 
 def variables_of(name: str) -> Iterator[tuple[str, str]]:
@@ -166,17 +178,6 @@ def in_capitals(name: str) -> str:
     return name.upper().replace("-", "_").replace(".", "_")
 
 
-def to_value(text: str) -> Any:
-    """Return what a text says: a value of TOML, or else the text."""
-    import tomllib
-
-    try:
-        found = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return found["value"] if found.keys() == {"value"} else text
-
-
 def _parsed(setting: Setting, text: str) -> Any:
     try:
         return setting.parse(text)
@@ -188,12 +189,17 @@ def _parsed(setting: Setting, text: str) -> Any:
 
 
 def _believed_project_file() -> File | None:
+    """Return the nearest file that may be believed: one that may not hides none."""
+    return next(filter(None, map(_believed, project_paths())), None)
+
+
+def _believed(path: str) -> File | None:
     try:
-        file = project_file()
+        file = project_file_at(path)
     except ConfigError as error:  # of a file that may be somebody else's
         _say(f"{error} It is left out.")
         return None
-    if file is None:
+    if file is None or not file.table:
         return None
     from qelectron_core.config.trust import is_trusted
 

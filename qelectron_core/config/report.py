@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 
-from qelectron_core.config.blame import problem
 from qelectron_core.config.executors import (
     check_names,
     executor_class,
@@ -18,6 +17,7 @@ from qelectron_core.config.executors import (
     require_option,
     section,
 )
+from qelectron_core.config.files import File
 from qelectron_core.config.layers import (
     EXECUTORS,
     Config,
@@ -26,6 +26,7 @@ from qelectron_core.config.layers import (
     variables,
 )
 from qelectron_core.config.schema import EXECUTOR, SETTINGS
+from qelectron_core.config.values import problem
 from qelectron_core.errors import ConfigError, QElectronError
 from qelectron_core.registry import registry
 
@@ -43,6 +44,14 @@ class Row:
     name: str
     found: Found
     problem: str | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it has a value to be shown; `None` is one if somebody says so."""
+        found = self.found
+        return found.value is not None or (
+            found.kind != "default" and self.problem is None
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `--json` prints it."""
@@ -67,6 +76,17 @@ def settings(config: Config) -> Iterator[Row]:
     """
     for name in SETTINGS:
         yield Row(name, config.setting(name))
+
+
+def said(file: File) -> Iterator[Row]:
+    """Yield all that a file says, also what does not count here, or not now."""
+    for name, value in file.table.items():
+        if name != EXECUTOR:
+            yield Row(name, Found(value, file.kind, file, (name,)))
+    for name, options in file.table.get(EXECUTOR, {}).items():
+        for option, value in options.items():
+            keys = (EXECUTOR, name, option)
+            yield Row(".".join(keys), Found(value, file.kind, file, keys))
 
 
 def sections(config: Config) -> Iterator[Row]:

@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from qelectron_core.config.values import is_none
+
 Mode: TypeAlias = bool | Literal["refresh", "top-up"]
 
 #: What stands before the name of a setting in the environment.
@@ -49,6 +51,20 @@ def _read_text(value: Any) -> str:
     if isinstance(value, str) and value:
         return value
     raise ValueError
+
+
+def _read_optional(value: Any) -> str | None:
+    text = _read_text(value)
+    return None if is_none(text) else text
+
+
+def _read_budget(value: Any) -> str | None:
+    text = _read_optional(value)
+    if text is not None:
+        from qelectron_core.budget import parse  # it stands above this module
+
+        parse(text)
+    return text
 
 
 def _read_flag(value: Any) -> bool:
@@ -96,10 +112,10 @@ _ALL: Final = (
     Setting(
         name="daily_budget",
         meaning="the most that all processes of a store spend per day (UTC)",
-        expected="limits, such as 'shots=100000,cost_usd=5'",
+        expected="limits, such as 'shots=100000,cost_usd=5', or 'none'",
         default=None,
-        read=_read_text,
-        parse=_read_text,
+        read=_read_budget,
+        parse=_read_optional,
     ),
     Setting(
         name="disable",
@@ -120,10 +136,10 @@ _ALL: Final = (
     Setting(
         name="store",
         meaning="where the journal and results are kept",
-        expected="a path, or the name of a store, such as 'memory'",
+        expected="a path, the name of a store, such as 'memory', or 'none'",
         default=None,
-        read=_read_text,
-        parse=_read_text,
+        read=_read_optional,
+        parse=_read_optional,
     ),
     Setting(
         name="trace",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from qelectron_core.config.files import File, user_path
-from qelectron_core.config.writing import write_private
+from qelectron_core.config.writing import alone, write_private
 from qelectron_core.errors import ConfigError
 
 _NAME: Final = "trusted.json"
@@ -29,7 +29,8 @@ def trust(file: File) -> None:
     Raises:
         ConfigError: If this cannot be kept.
     """
-    _keep({**_known(), _key(file): _digest(file)})
+    with alone(_path().parent):
+        _keep({**_known(), _key(file): _digest(file)})
 
 
 def distrust(file: File) -> None:
@@ -38,7 +39,8 @@ def distrust(file: File) -> None:
     Raises:
         ConfigError: If this cannot be kept.
     """
-    _keep({key: one for key, one in _known().items() if key != _key(file)})
+    with alone(_path().parent):
+        _keep({key: one for key, one in _known().items() if key != _key(file)})
 
 
 def _keep(known: dict[str, Any]) -> None:
@@ -61,7 +63,8 @@ def _known() -> dict[str, Any]:
 
 
 def _key(file: File) -> str:
-    return str(file.path.resolve())
+    # A link is a file of its own: its paths are read from the folder that it is in.
+    return str(file.path.absolute())
 
 
 def _digest(file: File) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from qelectron_core.config.files import user_path
-from qelectron_core.config.writing import write_private
+from qelectron_core.config.writing import alone, write_private
 from qelectron_core.errors import ConfigError
 
 #: Under what the keyring of the system has our tokens.
@@ -27,7 +28,8 @@ def put(name: str, profile: str, token: str) -> Place:
     """
     key = _key(name, profile)
     is_in_keyring = _put_into_keyring(key, token)
-    _write({**_known(), key: {} if is_in_keyring else {"token": token}})
+    with alone(path().parent):
+        _write({**_known(), key: {} if is_in_keyring else {"token": token}})
     return "keyring" if is_in_keyring else "file"
 
 
@@ -49,12 +51,13 @@ def remove(name: str, profile: str) -> bool:
     Raises:
         ConfigError: If it stays where it is.
     """
-    key, known = _key(name, profile), _known()
-    if key not in known:
+    key = _key(name, profile)
+    if key not in _known():
         return False
     if place(name, profile) == "keyring":
         _remove_from_keyring(key)
-    _write({one: entry for one, entry in known.items() if one != key})
+    with alone(path().parent):
+        _write({one: entry for one, entry in _known().items() if one != key})
     return True
 
 
@@ -103,8 +106,12 @@ def _from_keyring(name: str, profile: str) -> str:
 
 def _remove_from_keyring(key: str) -> None:
     keyring = _keyring()
+    if keyring is None:
+        message = f"{key!r} is in the keyring of the system, which is not there now."
+        hint = "Install its package, or remove it there and set the token anew."
+        raise ConfigError(f"{message} {hint}")
     try:
-        if keyring is not None and keyring.get_password(SERVICE, key) is not None:
+        if keyring.get_password(SERVICE, key) is not None:
             keyring.delete_password(SERVICE, key)
     except Exception as error:
         message = f"the keyring does not forget {key!r}: {type(error).__name__}."
@@ -127,6 +134,7 @@ def _key(name: str, profile: str) -> str:
 
 
 def _write(known: dict[str, dict[str, str]]) -> None:
+    _require_own_folder(path())
     write_private(path(), json.dumps(known, indent=2, sort_keys=True) + "\n")
 
 
@@ -139,7 +147,24 @@ def _known() -> dict[str, dict[str, str]]:
     if os.name == "posix" and state.st_mode & 0o077:
         message = f"{where} can be read by others. Make it your own: chmod 600 {where}"
         raise ConfigError(message)
+    _require_own_folder(where)
     return _read(str(where), state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+def _require_own_folder(where: Path) -> None:
+    """Refuse a folder in which others could put a file of theirs in the place of ours.
+
+    Raises:
+        ConfigError: If it is one.
+    """
+    folder = where.resolve().parent
+    try:
+        mode = folder.stat().st_mode
+    except OSError:  # whoever reads or writes there says so
+        return
+    if os.name == "posix" and mode & 0o022 and not mode & stat.S_ISVTX:
+        message = f"{folder} can be changed by others, and so can your tokens in it."
+        raise ConfigError(f"{message} Make it your own: chmod go-w {folder}")
 
 
 @functools.lru_cache(maxsize=4)
@@ -148,6 +173,19 @@ def _read(where: str, *_: int) -> dict[str, dict[str, str]]:
         found = json.loads(Path(where).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         # The error of JSON holds the text.
-        message = f"{where} cannot be read: {type(error).__name__}. Remove it, and set "
-        raise ConfigError(f"{message}tokens anew: qelectron token set NAME") from None
-    return found if isinstance(found, dict) else {}
+        raise ConfigError(_damaged(where, type(error).__name__)) from None
+    if not isinstance(found, dict) or not all(map(_is_entry, found.values())):
+        raise ConfigError(_damaged(where, "it holds something else than tokens"))
+    return found
+
+
+def _is_entry(entry: Any) -> bool:
+    """Tell whether this is a token, or says that one is in the keyring."""
+    return isinstance(entry, dict) and isinstance(entry.get("token", ""), str)
+
+
+def _damaged(where: str, why: str) -> str:
+    return (
+        f"{where} cannot be read: {why}. Remove it, and set tokens anew: qelectron "
+        "token set NAME"
+    )

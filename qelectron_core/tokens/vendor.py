@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Final
 
 import attrs
 
@@ -11,6 +12,10 @@ from qelectron_core.config.layers import setting
 from qelectron_core.errors import ConfigError
 from qelectron_core.secret import Secret
 from qelectron_core.tokens import keeping
+
+#: Tokens that were found: an SDK that has taken the text may quote it, though nobody
+#: holds the `Secret` any more, and what nobody holds is not taken out of errors.
+_found: Final[set[Secret]] = set()
 
 
 def _to_names(value: Iterable[str]) -> tuple[str, ...]:
@@ -62,14 +67,20 @@ def kept_token(name: str, profile: str | None = None) -> Secret | None:
         ConfigError: If it cannot be read.
     """
     found = keeping.get(name, profile or setting("profile"))
-    return None if found is None else Secret(found)
+    return None if found is None else _noted(found)
+
+
+def _noted(text: str) -> Secret:
+    secret = Secret(text)
+    _found.add(secret)
+    return secret
 
 
 def token_of_environment(vendor: VendorTokens) -> tuple[str, Secret] | None:
     """Return the first variable of a vendor that holds a token, and the token."""
     for variable in vendor.variables:
         if text := os.environ.get(variable):
-            return variable, Secret(text)
+            return variable, _noted(text)
     return None
 
 
