@@ -83,6 +83,7 @@ class MemoryStore(Store):
         executor: str | None = None,
         state: RunState | None = None,
         since: float | None = None,
+        before: float | None = None,
         limit: int | None = None,
     ) -> Sequence[Run]:
         """Return calls and what became of them, the newest first."""
@@ -94,6 +95,7 @@ class MemoryStore(Store):
             for call, lines in reversed(told)
             if (name is None or name in call.name)
             and (since is None or call.at > since)
+            and (before is None or call.at < before)
             and (executor is None or any(executor in e.executor for e in lines))
         )
         return list(islice((run for run in found if state in (None, run.state)), limit))

@@ -6,6 +6,7 @@ and how, is the business of `qelectron_core.formats`.
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -350,6 +351,7 @@ class Store:
         executor: str | None = None,
         state: RunState | None = None,
         since: float | None = None,
+        before: float | None = None,
         limit: int | None = None,
     ) -> Sequence[Run]:
         """Return calls and what became of them, the newest first.
@@ -360,6 +362,9 @@ class Store:
             executor: Only those that ran on an executor whose text contains this.
             state: Only those in this state.
             since: Only those made later, in seconds since the epoch.
+            before: Only those made earlier, in seconds since the epoch: with the time
+                of the last call of one page, this returns the next one. A store of an
+                earlier version does not take it; see `pages_runs`.
             limit: At most so many.
         """
         raise NotImplementedError
@@ -571,6 +576,12 @@ def keeps_ledgers(store: Store) -> bool:
 def keeps_tallies(store: Store) -> bool:
     """Tell whether a store tells what executors did; those of old do not."""
     return type(store).tallies is not Store.tallies
+
+
+def pages_runs(store: Store) -> bool:
+    """Tell whether `runs` of a store takes `before`; that of stores of old does not."""
+    taken = inspect.signature(store.runs).parameters.values()
+    return any(one.name == "before" or one.kind is one.VAR_KEYWORD for one in taken)
 
 
 #: States of circuits that are over.

@@ -26,15 +26,19 @@ _COLUMNS: Final = """
     ),
     at, process, born, versions, output
 """
+_BEFORE: Final = ":before IS NULL"
 _CALLS: Final = f"""
     SELECT {_COLUMNS} FROM calls
     WHERE (:name IS NULL OR instr(name, :name))
       AND (:since IS NULL OR at > :since)
+      AND {_BEFORE}
       AND (:executor IS NULL OR EXISTS (
         SELECT 1 FROM entries JOIN executors ON executors.number = entries.executor
         WHERE entries.call = calls.number AND instr(shown, :executor)))
     ORDER BY at DESC, number DESC
 """
+# Only as a condition of its own is it found in the index, however old the page is.
+_PAGE: Final = _CALLS.replace(_BEFORE, "at < :before")
 _CALL: Final = f"SELECT {_COLUMNS} FROM calls WHERE id = ?"
 _ENTRIES: Final = """
     SELECT
@@ -79,6 +83,7 @@ class Filters:
     executor: str | None = None
     state: RunState | None = None
     since: float | None = None
+    before: float | None = None
     limit: int | None = None
 
     def allow(self, run: Run) -> bool:
@@ -88,6 +93,7 @@ class Filters:
             self.state in (None, run.state)
             and (self.name is None or self.name in run.call.name)
             and (self.since is None or run.call.at > self.since)
+            and (self.before is None or run.call.at < self.before)
             and (self.executor is None or any(self.executor in one for one in shown))
             and self.limit != 0
         )
@@ -117,7 +123,7 @@ def _runs(
     connection: sqlite3.Connection, filters: dict[str, Any], at_once: int
 ) -> Iterator[Run]:
     shown = dict(connection.execute("SELECT number, shown FROM executors"))
-    rows = connection.execute(_CALLS, filters)
+    rows = connection.execute(_CALLS if filters["before"] is None else _PAGE, filters)
     while some := rows.fetchmany(at_once):
         numbers = json.dumps([row[0] for row in some])
         outcomes = {

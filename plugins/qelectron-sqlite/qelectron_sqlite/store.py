@@ -114,10 +114,11 @@ class SqliteStore(Store):
         executor: str | None = None,
         state: RunState | None = None,
         since: float | None = None,
+        before: float | None = None,
         limit: int | None = None,
     ) -> Sequence[Run]:
         """Return calls and what became of them, the newest first."""
-        which = history.Filters(name, executor, state, since, limit)
+        which = history.Filters(name, executor, state, since, before, limit)
         with self._here.viewer.snapshot() as connection:
             if call_id is None:
                 return history.runs(connection, which)

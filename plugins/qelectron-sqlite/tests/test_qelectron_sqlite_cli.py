@@ -216,6 +216,14 @@ def test_runs_knows_every_state() -> None:
     assert get_args(RunState) == STATES
 
 
+def test_runs_leaves_out_later_ones(fill: Any, run: Any) -> None:
+    fill(call("call-wanted", at=NOW - 9 * 86400), call("call-other", at=NOW - 200))
+    shown = ok(run("runs", "--before", "1d"))
+    assert "call-wanted" in shown
+    assert "call-other" not in shown
+    assert "No call is like that" in ok(run("runs", "--before", "90d"))
+
+
 @pytest.mark.parametrize("when", ["yesterday", "2x", "2026-13-40"])
 def test_a_moment_that_is_none_is_refused(run: Any, when: str) -> None:
     result = run("runs", "--since", when)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from qelectron_core.memory_store import MemoryStore
 from qelectron_core.store import Call, Entry, Intent
 from qelectron_core.tally import BOUNDS_S, SLICES, Tally
+from qelectron_sqlite import history
 from qelectron_sqlite.store import SqliteStore
 
 NOW = 1_800_000_000.0
@@ -168,6 +169,18 @@ def test_what_a_process_left_is_lost_unless_a_vendor_has_a_job_of_its_call(
     store.ended("job-1")
     (one,) = store.tallies()
     assert (one.under_way, one.lost, one.completed) == (2, 4, 1)
+
+
+# --- Pages ----------------------------------------------------------------------------
+
+
+def test_a_page_of_calls_is_found_by_an_index(store: SqliteStore) -> None:
+    which = {"name": None, "since": None, "executor": None, "before": NOW}
+    with store._here.viewer.reading() as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {history._PAGE}", which)
+        told = " ".join(row[-1] for row in plan)
+    assert "SEARCH calls USING INDEX calls_at (at<?)" in told
+    assert "TEMP B-TREE" not in told
 
 
 # --- Quickly --------------------------------------------------------------------------

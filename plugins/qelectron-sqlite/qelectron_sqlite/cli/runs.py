@@ -60,6 +60,12 @@ _FORMS: Final[dict[str, dict[str, Any]]] = {
     help="Only later ones: since 2h or 3d ago, or since a date.",
 )
 @click.option(
+    "--before",
+    callback=read_since,
+    metavar="WHEN",
+    help="Only earlier ones: before 2h or 3d ago, or before a date.",
+)
+@click.option(
     "--limit",
     default=20,
     show_default=True,
