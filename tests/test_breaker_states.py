@@ -197,31 +197,26 @@ def test_what_was_kept_is_read() -> None:
 TOLD: dict[str, Any] = {"state": "open", **attrs.asdict(STATE)}
 
 
+ODD: list[Any] = [
+    [],
+    3,
+    {},
+    {**TOLD, "state": "closed"},
+    {**TOLD, "executor": 3},
+    {**TOLD, "reason": None},
+    {**TOLD, "process": ["host:1"]},
+    {**TOLD, "opened_at": "soon"},
+    {**TOLD, "retry_at": None},
+    {**TOLD, "retry_at": float("inf")},
+    {**TOLD, "opened_at": float("nan")},
+    {**TOLD, "opened_at": 10**400},
+    {name: one for name, one in TOLD.items() if name != "reason"},
+]
+
+
 @pytest.mark.parametrize(
     "body",
-    [
-        b"",
-        b"\xff",
-        b"[" * 100_000,
-        *(
-            json.dumps(told).encode()
-            for told in (
-                [],
-                3,
-                dict[str, Any](),
-                {**TOLD, "state": "closed"},
-                {**TOLD, "executor": 3},
-                {**TOLD, "reason": None},
-                {**TOLD, "process": ["host:1"]},
-                {**TOLD, "opened_at": "soon"},
-                {**TOLD, "retry_at": None},
-                {**TOLD, "retry_at": float("inf")},
-                {**TOLD, "opened_at": float("nan")},
-                {**TOLD, "opened_at": 10**400},
-                {name: one for name, one in TOLD.items() if name != "reason"},
-            )
-        ),
-    ],
+    [b"", b"\xff", b"[" * 100_000, *(json.dumps(one).encode() for one in ODD)],
 )
 def test_what_cannot_be_read_is_left_out(body: bytes) -> None:
     store = MemoryStore()

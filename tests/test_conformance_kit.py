@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import fcntl
+import functools
 import importlib
 import itertools
 import json
@@ -53,6 +54,7 @@ from qelectron_core.store import (
     Store,
     Usage,
 )
+from qelectron_core.tally import Tally, tallies_of
 from qelectron_core.testing import (
     ExecutorConformance,
     ObserverConformance,
@@ -372,11 +374,12 @@ class Durable(Store):
         self, *, state: Any = None, limit: Any = None, **filters: Any
     ) -> Sequence[Run]:
         with self.up_to_date():
-            runs = map(self.seen, self.memory.runs(**filters))
-            return [run for run in runs if state in (None, run.state)][:limit]
+            found = self.memory.runs(**filters)
+        runs = map(self.seen, found)
+        return [run for run in runs if state in (None, run.state)][:limit]
 
     def seen(self, run: Run) -> Run:
-        is_lost = run.state == "running" and not self.lives(run.id)
+        is_lost = run.state == "running" and not self.awaited(run)
         return attrs.evolve(run, state="lost") if is_lost else run
 
     def intend(self, intent: Intent) -> None:
@@ -467,6 +470,14 @@ class Durable(Store):
             self.owners[amounts_of := (name, owner)] = owner
             held.update(amounts if name == ledger and self.lives(amounts_of) else {})
         return attrs.evolve(self.memory.balance(ledger), held=held)
+
+    def tallies(self, *, since: float | None = None) -> Sequence[Tally]:
+        runs = [self.runs(call_id=run.id)[0] for run in self.runs()]
+        lines = [(e, self.awaited(run)) for run in runs for e in run.entries]
+        return tallies_of(lines, since=since)
+
+    def awaited(self, run: Run) -> bool:
+        return self.lives(run.id) or bool(self.jobs(call_id=run.id))
 
     def usage(self) -> Usage:
         with self.up_to_date():
@@ -1021,6 +1032,26 @@ class Early(Durable):
     reserve = Store.reserve
     settle = Store.settle
     balance = Store.balance
+    tallies = Store.tallies
+
+    def runs(  # type: ignore[override]  # noqa: PLR0913  # as it was
+        self,
+        *,
+        call_id: Any = None,
+        name: Any = None,
+        executor: Any = None,
+        state: Any = None,
+        since: Any = None,
+        limit: Any = None,
+    ) -> Sequence[Run]:
+        return super().runs(
+            call_id=call_id,
+            name=name,
+            executor=executor,
+            state=state,
+            since=since,
+            limit=limit,
+        )
 
 
 def putting(rule: str, says: str, name: str, change: Callable[[Document], Any]) -> None:
@@ -1300,6 +1331,102 @@ lasting("T55", "spent")(WritingAtTheEnd)
 lasting("T56", "held")(TrustingTheDead)
 lasting("T57", "held")(TrustingNobody)
 lasting("T57", "to be refused")(forgetting("hold"))
+
+
+# What executors did.
+
+
+def telling(rule: str, says: str, name: str, change: Callable[[Tally], Any]) -> None:
+    """Note a store that changes tallies before it returns them."""
+
+    def tallies(self: Any, *, since: Any = None) -> list[Tally]:
+        return [change(one) for one in MemoryStore.tallies(self, since=since)]
+
+    breaks(rule, says)(type(f"Telling-{name}", (MemoryStore,), {"tallies": tallies}))
+
+
+for told in attrs.fields(Tally):
+    if told.name not in ("executor", "until", "throughput"):
+        of_times = told.name.endswith("times")
+        miscount = {told.name: (9,) * 22 if of_times else -1}
+        telling(
+            "T60" if of_times else "T58",
+            re.escape(f".{told.name}"),
+            told.name,
+            functools.partial(attrs.evolve, **miscount),
+        )
+telling("T58", "a throughput of", "none", lambda t: attrs.evolve(t, throughput=()))
+telling(
+    "T61",
+    "with a throughput of",
+    "backwards",
+    lambda t: attrs.evolve(t, throughput=t.throughput[::-1]),
+)
+telling("T61", "until to be now", "late", lambda t: attrs.evolve(t, until=t.until + 99))
+
+
+@breaks("T58", "in this order")
+class TellingInAnyOrder(MemoryStore):
+    def tallies(self, **filters: Any) -> Sequence[Tally]:
+        return super().tallies(**filters)[::-1]
+
+
+@breaks("T58", ".under_way|.completed")
+class TellingLinesTwice(MemoryStore):
+    """Counts a line that was replaced, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[Entry] = []
+
+    def write(self, calls: Any, entries: Any, kept: Any = ()) -> None:
+        self.lines += entries
+        super().write(calls, entries, kept)
+
+    def tallies(self, *, since: float | None = None) -> Sequence[Tally]:
+        return tallies_of([(one, True) for one in self.lines], since=since)
+
+
+@breaks("T59", "in this order|completed")
+class TellingWhatIsNoLater(MemoryStore):
+    def tallies(self, *, since: float | None = None) -> Sequence[Tally]:
+        found = super().tallies(since=None if since is None else since - 0.25)
+        return [attrs.evolve(one, since=since or one.since) for one in found]
+
+
+@breaks("T59", "in this order|since")
+class TellingAllTheTime(MemoryStore):
+    def tallies(self, *, since: float | None = None) -> Sequence[Tally]:
+        return super().tallies()
+
+
+@breaks("T62", "in this order")
+class ClearingTallies(MemoryStore):
+    def clear(self) -> int:
+        self._journal.clear()
+        return super().clear()
+
+
+breaks("T62", "in this order|completed")(SharingEverything)
+lasting("T63", "seen: 4 under way, 0 lost")(TrustingTheDead)
+
+
+@lasting("T63", "seen: 1 under way, 3 lost")
+class ForgettingVendors(Durable):
+    def awaited(self, run: Run) -> bool:
+        return self.lives(run.id)
+
+
+breaks("T64", "before=")(ignoring("before"))
+
+
+@breaks("T64", "before=")
+class PagingFromTheLast(MemoryStore):
+    """Returns the last call of a page again."""
+
+    def runs(self, *, before: Any = None, **filters: Any) -> Sequence[Run]:
+        later = None if before is None else before + 1e-3
+        return super().runs(before=later, **filters)
 
 
 # Observers.

@@ -9,9 +9,11 @@ from qelectron_core.testing.conformance.store_journal import JournalRules
 from qelectron_core.testing.conformance.store_ledgers import LedgerRules
 from qelectron_core.testing.conformance.store_life import LifeRules
 from qelectron_core.testing.conformance.store_results import ResultRules
+from qelectron_core.testing.conformance.store_tallies import TallyRules
 
 
 class StoreConformance(  # pytest goes through the bases from the last to the first
+    TallyRules,
     LedgerRules,
     DocumentRules,
     DurableRules,
