@@ -559,6 +559,23 @@ def test_calls_at_once_never_overspend_and_nothing_is_refused_that_fits(
     assert all(spent + size > limit for size in refused) or failures
 
 
+def test_a_job_takes_what_is_held_for_its_own_circuits() -> None:
+    circuit = circuit_on(Priced(), budget=ct.Budget(circuits=7, shots=700))
+    policy, script = circuit.policy, qml.tape.QuantumScript([], [qml.expval(qml.Z(0))])
+    assert policy.budget is not None
+    parts = []
+    for count in (4, 3):
+        circuits = [script.copy(shots=100)] * count
+        planned = circuit.device.dispatcher.planned(circuits, ct.Settings(), policy)
+        assert spending.hold((policy.budget,), planned) is None
+        parts.append(planned)
+    one, other = parts
+    for job in ([*one[:2], *other[:2]], one[2:], other[2:]):
+        assert spending.spend(job)[1] == {}
+    assert (policy.budget.spent.circuits, policy.budget.spent.shots) == (7, 700)
+    assert policy.budget.held == NOTHING
+
+
 def test_what_one_budget_refuses_takes_nothing_from_another_meanwhile() -> None:
     shared = budgets.Ledger(ct.Budget(circuits=1), "shared")
     began, others = threading.Event(), list[ct.Balance]()

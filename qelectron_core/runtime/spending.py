@@ -41,10 +41,18 @@ class Hold:
         self.left = job.amounts
         self.count = self.whole = count
 
-    def take(self, count: int, wanted: dict[str, int]) -> dict[str, int]:
-        """Take what some circuits want, or all that is left with the last of them."""
+    def take(self, count: int, wanted: dict[str, int], own: Amounts) -> dict[str, int]:
+        """Take what some circuits want, or all that is left with the last of them.
+
+        Args:
+            count: How many circuits.
+            wanted: What is wanted, by others in their job, too; what is taken is
+                subtracted.
+            own: What they want alone, of units of which each circuit has its part.
+        """
         self.count -= count
-        taken = {u: min(n, wanted.get(u, 0)) for u, n in self.left.items()}
+        most = {**wanted, **{u: min(n, wanted.get(u, 0)) for u, n in own.items()}}
+        taken = {u: min(n, most.get(u, 0)) for u, n in self.left.items()}
         if self.count <= 0:
             taken = dict(self.left)
         for unit, amount in taken.items():
@@ -125,7 +133,7 @@ def release(task: Task) -> None:
         return
     with lock:
         held = _untied(task)
-        taken = {} if held is None else held.take(1, {})
+        taken = {} if held is None else held.take(1, {}, {})
     if held is not None and any(taken.values()):
         for ledger in held.ledgers:
             ledger.settle(taken, {})
@@ -187,13 +195,13 @@ def _taken(
     tasks: Sequence[Task], wanted: Amounts
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Take what is held for circuits; return it, and what they want beyond it."""
-    missing, counts = dict(wanted), dict[Hold, int]()
+    missing, parts = dict(wanted), dict[Hold, list[Task]]()
     with lock:  # a circuit may be cancelled at this moment
         for task in tasks:
             one = _untied(task)
             if one is not None:
-                counts[one] = counts.get(one, 0) + 1
-        taken = [one.take(count, missing) for one, count in counts.items()]
+                parts.setdefault(one, []).append(task)
+        taken = [one.take(len(p), missing, _counts(p)) for one, p in parts.items()]
     return _total(taken), missing
 
 
@@ -257,15 +265,17 @@ def _jobs(tasks: Sequence[Task]) -> Iterable[list[Task]]:
 
 def planned(tasks: Sequence[Task]) -> PlannedJob:
     """Return what is to be said of the circuits of one job."""
+    estimate = tasks[0].bound.estimate([task.circuit for task in tasks])
+    return PlannedJob(tasks[0].executor, **_counts(tasks), estimate=estimate)
+
+
+def _counts(tasks: Sequence[Task]) -> dict[str, int]:
+    """Return the units of which each circuit has its part, whatever its job."""
     circuits = [task.circuit for task in tasks]
     sizes = [circuit.batch_size or 1 for circuit in circuits]
     shots = [circuit.shots.total_shots or 0 for circuit in circuits]
-    return PlannedJob(
-        executor=tasks[0].executor,
-        circuits=sum(sizes),
-        shots=sum(n * size for n, size in zip(shots, sizes, strict=True)),
-        estimate=tasks[0].bound.estimate(circuits),
-    )
+    total = sum(n * size for n, size in zip(shots, sizes, strict=True))
+    return {"circuits": sum(sizes), "shots": total}
 
 
 def _by_ledgers(tasks: Iterable[Task]) -> dict[LedgersOf, list[Task]]:
