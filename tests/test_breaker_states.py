@@ -116,6 +116,9 @@ def test_all_stores_that_were_told_that_it_is_open_are_told_that_it_is_not() -> 
     circuits[2]()
     assert [len(open_breakers(store)) for store in stores] == [0, 0, 0]
     assert stores[2].documents(KIND) == []
+    flaky.down[0] = True
+    fail(circuits[0])
+    assert [len(open_breakers(store)) for store in stores] == [1, 0, 0]
 
 
 def test_breakers_of_one_executor_are_told_apart() -> None:
