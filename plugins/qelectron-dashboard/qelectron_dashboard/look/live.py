@@ -42,6 +42,10 @@ class Watching(Generic[T]):
             return
         await self._look()
 
+    def next_at_once(self) -> None:
+        """Do not count the last look, which took long to import what it needs, say."""
+        self._not_before = 0.0
+
     async def _look(self) -> None:
         if self._busy or time.monotonic() < self._not_before:
             return
@@ -78,4 +82,5 @@ async def watch(read: Callable[[], T], show: Callable[[T], None]) -> Watching[T]
     """
     watching = Watching(read, show)
     await watching.now()
+    watching.next_at_once()
     return watching
