@@ -1859,7 +1859,7 @@ def test_pytest_runs_a_kit_of_three_lines(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "COLUMNS": "200"},
     )
-    assert "2 failed, 43 passed, 12 skipped" in done.stdout, done.stdout
+    assert "2 failed, 49 passed, 13 skipped" in done.stdout, done.stdout
     assert "T8: A job is in `jobs` from `intend` on" in done.stdout
     assert (
         "expected: jobs() with the handles {'job-0': None, 'job-1': 'handle-1'"
