@@ -7,7 +7,7 @@ rows are flat: their keys are ours, and their values text, numbers, or nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from nicegui import ui
@@ -76,9 +76,10 @@ class Grid:
             click, the enter key and the link in the column `linked` open it.
         linked: The field that is a link.
         selects: Whether rows can be selected; `None` if not, else who is told.
+        chooses: Whether one row is chosen; `None` if not, else who is told its id.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # an option each
         self,
         columns: Sequence[Mapping[str, Any]],
         *,
@@ -86,6 +87,7 @@ class Grid:
         opens: str | None = None,
         linked: str = "name",
         selects: Callable[[list[dict[str, Any]]], None] | None = None,
+        chooses: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._known: Mapping[str, Row] | None = None
         options: dict[str, Any] = {
@@ -106,11 +108,20 @@ class Grid:
                 "enableClickSelection": False,
                 "headerCheckbox": False,
             }
+        if chooses is not None:
+            options["rowSelection"] = {
+                "mode": "singleRow",
+                "checkboxes": False,
+                "enableClickSelection": True,
+            }
         self.element = ui.aggrid(options, auto_size_columns=False)
         self.element.props(f'aria-label="{label}"').classes("full-width")
         if selects is not None:
             self._selects = selects
             self.element.on("selectionChanged", self._tell_selected, [])
+        if chooses is not None:
+            self._chooses = chooses
+            self.element.on("selectionChanged", self._tell_chosen, [])
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows: only those that are new, other or gone are sent."""
@@ -121,6 +132,16 @@ class Grid:
         elif change := _change(self._known, new):
             self.element.run_grid_method("applyTransaction", change)
         self._known = new
+
+    def choose(self, row_id: str, place: int | None = None) -> None:
+        """Choose a row; scroll to its place if that is given."""
+        if place is not None:
+            self.element.run_grid_method("ensureIndexVisible", place)
+        self.element.run_row_method(row_id, "setSelected", True, True)
+
+    async def _tell_chosen(self) -> None:
+        for row in await self.element.get_selected_rows():
+            await self._chooses(str(row["id"]))
 
     async def _tell_selected(self) -> None:
         self._selects(await self.element.get_selected_rows())

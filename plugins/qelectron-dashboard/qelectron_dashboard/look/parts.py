@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from nicegui import ui
 
@@ -53,3 +54,9 @@ def title(text: str) -> None:
     """Show the heading of a page."""
     with ui.element("h1").classes("title"):
         ui.label(text)
+
+
+def tell(what: str, *, good: bool) -> None:
+    """Say what came of something that was asked for; it stays until it is read."""
+    kind: Literal["positive", "negative"] = "positive" if good else "negative"
+    ui.notify(what, type=kind, multi_line=True, close_button="OK", timeout=0)

@@ -66,7 +66,7 @@ def again(  # noqa: PLR0913  # an option each
     how["executors"] = None if executor is None else parse_executors(executor)
     plan = ct.plan_again(run, **how)
     _tell(run, plan)
-    if not yes and _is_to_be_asked(plan):
+    if not yes and is_to_be_asked(plan):
         click.confirm("Run this?", abort=True, err=True)
     future = ct.run_again(run, **how)
     value = _awaited(future)
@@ -89,12 +89,12 @@ def _tell(run: Run, plan: Plan) -> None:
 
     click.echo(f"Of {safe(run.id)}, {safe(run.call.name)}:", err=True)
     for executor in plan.executors:
-        click.echo(f"  {_told(plan, executor)} on {safe(repr(executor))}", err=True)
+        click.echo(f"  {amounts(plan, executor)} on {safe(repr(executor))}", err=True)
     if plan.refusal:
         raise BudgetError(plan.refusal, plan)
 
 
-def _told(plan: Plan, executor: Executor) -> str:
+def amounts(plan: Plan, executor: Executor) -> str:
     """Return what an executor would run, at what price."""
     from qelectron_core.plans import Plan
     from qelectron_sqlite.cli.texts import count, dollars
@@ -111,7 +111,7 @@ def _told(plan: Plan, executor: Executor) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _is_to_be_asked(plan: Plan) -> bool:
+def is_to_be_asked(plan: Plan) -> bool:
     """Tell whether it may cost money, or leave this process.
 
     What the journal names may be another machine, which gets tokens and circuits.
