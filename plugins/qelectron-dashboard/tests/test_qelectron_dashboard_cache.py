@@ -58,7 +58,7 @@ def test_answers_are_counted_by_the_time_of_their_circuits() -> None:
     before = entry_of(call_of(2, at=NOW - 2 * 86400), state="cached")
     store.write([], [before])
     found = cache.answers(store)
-    assert found["the last hour"] == cache.Answers(kept=3, ran=1)
+    assert found["the last day"] == cache.Answers(kept=3, ran=1)
     assert found["the last week"] == cache.Answers(kept=4, ran=1)
     assert str(found["the last day"]) == "3 of 4 circuits (75%)"
     assert str(cache.Answers()) == "no circuit"

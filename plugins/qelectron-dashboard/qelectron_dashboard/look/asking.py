@@ -16,7 +16,7 @@ async def agreed(question: str, *, yes: str, no: str = "Leave it as it is") -> b
     with ui.dialog() as dialog, ui.card():
         ui.label(question).classes("wrap")
         with ui.row().classes("full-width justify-end"):
-            refuse = ui.button(no, on_click=lambda: dialog.submit(False))
+            refuse = ui.button(no, color=None, on_click=lambda: dialog.submit(False))
             refuse.props("flat no-caps autofocus")
             agree = ui.button(yes, on_click=lambda: dialog.submit(True))
             agree.props("no-caps color=negative")

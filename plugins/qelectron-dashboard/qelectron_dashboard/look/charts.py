@@ -21,11 +21,12 @@ class Bar:
     """A bar that is filled to a share.
 
     Args:
-        warns: Whether it changes its colour when it is nearly full.
+        colour: Of what is filled; `None` for one that tells when the bar is nearly
+            full, and when it is.
     """
 
-    def __init__(self, *, warns: bool = True) -> None:
-        self._warns = warns
+    def __init__(self, colour: str | None = None) -> None:
+        self._colour = colour
         with ui.element("div").classes("bar") as self.element:
             self._filled = ui.element("div")
         self.element.props('role="img"')
@@ -38,13 +39,9 @@ class Bar:
             said: What it shows, in words.
         """
         percent = 100 * min(_ALL, max(0.0, share))
-        self._filled.style(f"width: {percent:.2f}%; background: {self._colour(share)}")
+        colour = self._colour or _warning(share)
+        self._filled.style(f"width: {percent:.2f}%; background: {colour}")
         self.element.props["aria-label"] = said
-
-    def _colour(self, share: float) -> str:
-        if not self._warns or share < _MUCH:
-            return css.BLUE
-        return css.COLOURS["running" if share < _ALL else "failed"]
 
 
 class Columns:
@@ -72,6 +69,12 @@ class Columns:
             self._known = tuple(numbers)
             self.element.props["viewBox"] = f"0 0 {len(numbers)} 100"
             self._path.props["d"] = outline(numbers)
+
+
+def _warning(share: float) -> str:
+    if share < _MUCH:
+        return css.BLUE
+    return css.COLOURS["running" if share < _ALL else "failed"]
 
 
 def outline(numbers: Sequence[float]) -> str:

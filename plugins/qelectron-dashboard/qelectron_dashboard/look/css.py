@@ -19,6 +19,9 @@ COLOURS: Final[Mapping[str, str]] = {
     "lost": "#D55E00",
     "cancelled": "#CC79A7",
     "queued": "#0072B2",
+    "working": "#E69F00",
+    "failing": "#D55E00",
+    "left out": "#CC79A7",
 }
 SIGNS: Final[Mapping[str, str]] = {
     "completed": "✓",
@@ -33,6 +36,10 @@ SIGNS: Final[Mapping[str, str]] = {
     "waiting": "·",
     "queued": "…",
     "skipped": "–",
+    "working": "▶",
+    "failing": "✗",
+    "idle": "·",
+    "left out": "⊘",
 }
 #: For what has no state, and for series of a chart.
 QUIET: Final = "#7F8C9A"
@@ -83,6 +90,9 @@ a:focus-visible, button:focus-visible, [tabindex]:focus-visible {
 .facts > :nth-child(even) { overflow-wrap: anywhere; }
 .tiles { display: grid; gap: 1rem; width: 100%;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
+.told { display: grid; gap: .6rem 2rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
+.items-center { align-items: center; }
 .stack { display: flex; flex-direction: column; gap: .6rem; }
 .bar { height: .6rem; width: 100%; border-radius: 4px; overflow: hidden;
   background: var(--line); }

@@ -13,8 +13,8 @@ from qelectron_dashboard.look import css
 
 #: The style of it; sizes come with each picture.
 RULES: Final = """
-.graph { overflow: auto; max-height: 68vh; width: 100%; min-width: 0; }
-.graph > div { position: relative; margin: 4px auto; }
+.graph { overflow: auto; max-height: 68vh; width: 100%; min-width: 0; padding: 4px; }
+.graph > div { position: relative; margin: 0 auto; }
 .graph svg { position: absolute; inset: 0; }
 .graph path { fill: none; stroke: var(--quiet); stroke-width: 1.3; }
 .graph path + path { stroke: #0072B2; stroke-width: 2.5; }

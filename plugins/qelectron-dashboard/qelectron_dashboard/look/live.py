@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
 from nicegui import run, ui
@@ -84,3 +84,12 @@ async def watch(read: Callable[[], T], show: Callable[[T], None]) -> Watching[T]
     await watching.now()
     watching.next_at_once()
     return watching
+
+
+def soon(begin: Callable[[], Awaitable[None]]) -> None:
+    """Begin once the page is there: what is read first may take longer than it waits.
+
+    Args:
+        begin: Shows what is not there yet.
+    """
+    ui.timer(0.0, begin, once=True)

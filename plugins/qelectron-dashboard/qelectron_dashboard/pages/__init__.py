@@ -6,6 +6,7 @@ from qelectron_dashboard.pages import (
     calls,
     compare,
     dispatches,
+    executors,
     jobs,
     settings,
 )
@@ -14,5 +15,5 @@ from qelectron_dashboard.site import Site
 
 def register(site: Site) -> None:
     """Make all pages known to the framework."""
-    for module in (calls, call, compare, jobs, dispatches, cache, settings):
+    for module in (calls, call, compare, executors, jobs, dispatches, cache, settings):
         module.register(site)

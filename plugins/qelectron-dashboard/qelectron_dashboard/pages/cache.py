@@ -9,8 +9,8 @@ from nicegui import run, ui
 
 from qelectron_core.errors import QElectronError
 from qelectron_core.store import Usage
-from qelectron_dashboard.look import asking, charts, frame, parts
-from qelectron_dashboard.look.live import watch
+from qelectron_dashboard.look import asking, charts, css, frame, parts
+from qelectron_dashboard.look.live import Watching, soon, watch
 from qelectron_dashboard.reading import cache
 from qelectron_dashboard.site import Site
 from qelectron_sqlite.cli.texts import count, safe, size
@@ -20,15 +20,16 @@ def register(site: Site) -> None:
     """Make the page known."""
 
     @ui.page("/cache")
-    async def show() -> None:
+    def show() -> None:
         with frame.page(site, "Cache", "/cache"):
-            await _Cache(site).begin()
+            soon(_Cache(site).begin)
 
 
 class _Cache:
     def __init__(self, site: Site) -> None:
         self._store = site.store
         self._results = 0
+        self._usage: Watching[Usage] | None = None
         parts.title("Cache")
         self._nothing = ui.element("div").classes("full-width")
         with self._nothing:
@@ -69,7 +70,7 @@ class _Cache:
                         with ui.row().classes("full-width justify-between no-wrap"):
                             ui.label(title).classes("quiet")
                             said = ui.label().classes("text-right")
-                        self._answers[title] = said, charts.Bar(warns=False)
+                        self._answers[title] = said, charts.Bar(css.BLUE)
 
     def _drop_panel(self) -> None:
         why_not = cache.pruning(self._store)
@@ -77,10 +78,11 @@ class _Cache:
             parts.heading("Drop results")
             ui.label(
                 why_not
-                or "Those go that were not used for longest. The calls stay listed."
+                or "Those that were not used for longest go until the file holds so "
+                "many MB; or those that were not used for a time. Calls stay listed."
             ).classes("quiet")
             with ui.row().classes("full-width items-start"):
-                self._size_wanted = ui.number("Until the file holds MB", min=0)
+                self._size_wanted = ui.number("MB to keep", min=0)
                 self._size_wanted.props("outlined dense").classes("col")
                 self._age_wanted = ui.input("Unused for", placeholder="30d")
                 self._age_wanted.props("outlined dense").classes("col")
@@ -124,7 +126,7 @@ class _Cache:
             f"Drop {count(self._results, 'kept result')}? Circuits that are equal to "
             "theirs will be run, and paid for, again."
         )
-        if await asking.agreed(question, yes="Drop all"):
+        if not self._results or await asking.agreed(question, yes="Drop all"):
             await self._do(lambda: cache.clear(self._store))
 
     async def _do(self, drop: Callable[[], str]) -> None:
@@ -134,7 +136,8 @@ class _Cache:
             ui.notify(str(error), type="negative")
             return
         ui.notify(said, type="positive")
-        await self._usage.now()
+        if self._usage is not None:  # else the first look is still to come
+            await self._usage.now()
 
 
 _FACTS: dict[str, Callable[[Usage], str]] = {

@@ -32,15 +32,17 @@ def register(site: Site) -> None:
     """Make the page known."""
 
     @ui.page("/")
-    async def show() -> None:
+    async def show(name: str = "", executor: str = "", state: str = "") -> None:
+        known = next((one for one in get_args(RunState) if one == state), None)
+        wanted = calls.Wanted(name=name, executor=executor, state=known)
         with frame.page(site, "Calls", "/"):
-            await _Calls(site).begin()
+            await _Calls(site, wanted).begin()
 
 
 class _Calls:
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, wanted: calls.Wanted) -> None:
         self._site = site
-        self._wanted = calls.Wanted()
+        self._wanted = wanted
         self._span: float | None = None
         self._selected: list[str] = []
         parts.title("Calls")
@@ -82,19 +84,24 @@ class _Calls:
 
     def _filters(self) -> None:
         with ui.row().classes("full-width items-center"):
-            search = ui.input(placeholder="Search names", on_change=self._filter)
+            wanted = self._wanted
+            search = ui.input(
+                value=wanted.name, placeholder="Search names", on_change=self._filter
+            )
             search.props(
                 'outlined dense clearable debounce=200 aria-label="Search names"'
             )
             search.bind_value_to(self._wanted, "name", forward=lambda text: text or "")
-            executor = ui.input(placeholder="Executor", on_change=self._filter)
+            executor = ui.input(
+                value=wanted.executor, placeholder="Executor", on_change=self._filter
+            )
             executor.props(
                 'outlined dense clearable debounce=200 aria-label="Executor"'
             )
             executor.bind_value_to(
                 self._wanted, "executor", forward=lambda text: text or ""
             )
-            state = ui.select(_STATES, value=None, on_change=self._filter)
+            state = ui.select(_STATES, value=wanted.state, on_change=self._filter)
             state.props('outlined dense aria-label="State"')
             state.bind_value_to(self._wanted, "state")
             span = ui.select(_SPANS, value=None, on_change=self._filter)

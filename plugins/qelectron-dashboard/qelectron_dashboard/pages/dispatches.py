@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ from nicegui import events, run, ui
 
 from qelectron_core.errors import QElectronError
 from qelectron_dashboard.look import asking, charts, css, frame, graph, grid, parts
-from qelectron_dashboard.look.live import watch
+from qelectron_dashboard.look.live import soon, watch
 from qelectron_dashboard.reading import dispatches, picture
 from qelectron_dashboard.site import Site
 from qelectron_sqlite.cli.texts import count
@@ -36,18 +35,13 @@ def register(site: Site) -> None:
         with frame.page(site, "Dispatches", "/dispatches"):
             parts.title("Dispatches")
             if _can_read(site):
-                _soon(_Dispatches(reader).begin)
+                soon(_Dispatches(reader).begin)
 
     @ui.page("/dispatch/{dispatch_id}")
     def show_one(dispatch_id: str, electron: int | None = None) -> None:
         with frame.page(site, "Dispatch", "/dispatches"):
             if _can_read(site):
-                _soon(_Dispatch(reader, dispatch_id, electron).begin)
-
-
-def _soon(begin: Callable[[], Awaitable[None]]) -> None:
-    """Read for the first time when the page is there: that may take a while."""
-    ui.timer(0.0, begin, once=True)
+                soon(_Dispatch(reader, dispatch_id, electron).begin)
 
 
 def _can_read(site: Site) -> bool:
@@ -97,6 +91,7 @@ class _Dispatches:
         self._grid.element.classes("tall")
         self._more = ui.button("Show older ones", on_click=self._show_more)
         self._more.props("outline no-caps")
+        self._more.visible = self._grid.element.visible = False
 
     async def begin(self) -> None:
         """Show the dispatches, and go on showing them."""
@@ -144,8 +139,6 @@ class _Dispatch:
         ui.add_css(
             ".beside { display: grid; gap: 1rem; width: 100%; align-items: start;"
             " grid-template-columns: minmax(0, 1fr) 22rem; }"
-            ".told { display: grid; gap: .6rem 2rem; grid-template-columns:"
-            " repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }"
             "@media (max-width: 900px) {"
             " .beside { grid-template-columns: minmax(0, 1fr); } }"
         )
@@ -166,7 +159,7 @@ class _Dispatch:
             self._cancel = ui.button("Cancel", on_click=self._ask_to_cancel)
             self._cancel.props("outline no-caps color=negative")
         with ui.element("section").classes("panel stack"):
-            self._progress = charts.Bar(warns=False)
+            self._progress = charts.Bar(css.BLUE)
             self._counts: dict[str, tuple[ui.element, ui.label]] = {}
             with ui.row().classes("items-center"):
                 for state in _STATES:

@@ -15,7 +15,6 @@ from qelectron_sqlite.cli.times import to_seconds
 
 #: The times that are looked at, in seconds before now; `None` is all that is known.
 SPANS: Final[Mapping[str, float | None]] = {
-    "the last hour": 3600.0,
     "the last day": 86400.0,
     "the last week": 7 * 86400.0,
     "all that the journal has": None,
