@@ -27,7 +27,8 @@ _DRAW: Final = (
   const at = seconds => api.coord([seconds, row]);
   const [x0, y] = at(api.value(1)), [x1] = at(api.value(2)), [x2] = at(api.value(3));
   const colour = colours[state] ?? quiet, thick = Math.min(12, height * 0.6);
-  const left = state === "cached" ? x2 : x1, right = Math.max(x2, left + 3);
+  const left = state === "cached" ? x2 : x1;
+  const right = state === "submitted" ? x2 : Math.max(x2, left + 3);
   const rect = (x, to, thick, fill) => ({type: "rect", style: {fill}, shape: {
     x, y: y - thick / 2, width: Math.max(0, to - x), height: thick}});
   const sign = {type: "text", style: {x: right + 4, y, text: signs[state] ?? "",
@@ -63,7 +64,7 @@ class Timeline:
         Args:
             bars: The attempts.
             seconds: How long it all took, which is how wide the chart is.
-            chosen: The circuit that is looked at.
+            chosen: The circuit that is looked at; -1 if that need not be told.
         """
         if self._known == (bars, seconds, chosen):
             return

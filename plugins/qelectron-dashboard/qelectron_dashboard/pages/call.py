@@ -174,7 +174,8 @@ class _Call:
 
     def _show_circuits(self, seen: call.Seen, circuit: call.Circuit) -> None:
         timeline = seen.timeline
-        self._timeline.show(timeline.bars, timeline.seconds, circuit.index)
+        chosen = circuit.index if timeline.known > 1 else -1
+        self._timeline.show(timeline.bars, timeline.seconds, chosen)
         is_part = timeline.circuits < timeline.known
         last = timeline.first + timeline.circuits
         self._part.text = (
