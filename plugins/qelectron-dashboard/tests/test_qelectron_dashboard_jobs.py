@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -80,8 +81,9 @@ def test_only_what_nobody_waits_for_is_forgotten(
     store.intend(intent("job-alive"))
     leave(path, intent("job-left"))
     assert jobs.forget(store, "job-left").good
-    with pytest.raises(ct.ConfigError, match="its program waits for it"):
-        jobs.forget(store, "job-alive")
+    refused = jobs.forget(store, "job-alive")
+    assert not refused.good
+    assert "its program waits for it" in refused.said
     assert [job.id for job in jobs.rows(store)] == ["job-alive"]
 
 
@@ -178,7 +180,7 @@ def test_what_a_killed_program_left_is_fetched(scene: Scene) -> None:
     job.get_by_role("button", name="Attach").click()
     job.get_by_text("this dashboard waits for it").wait_for()
     page.reload()
-    job.get_by_text("Waiting since").wait_for()
+    job.get_by_text("Waiting for its results").wait_for()
     assert not job.get_by_role("button", name="Forget").is_visible()
     submitted = acme.ask(scene.port, "submitted")
     acme.ask(scene.port, "put_forward")
@@ -201,6 +203,12 @@ def test_an_orphan_is_forgotten_when_that_is_agreed_to(scene: Scene) -> None:
     page.get_by_text("is forgotten").first.wait_for()
     job.wait_for(state="detached")
     assert acme.ask(scene.port, "cancelled") == 1
+
+
+def test_it_says_when_jobs_appear(scene: Scene) -> None:
+    page = scene.seen.open("/jobs")
+    page.get_by_text("No job is open at a vendor.").wait_for()
+    page.get_by_text("from when they are submitted").wait_for()
 
 
 def test_the_end_of_a_program_is_seen(scene: Scene) -> None:
@@ -235,9 +243,20 @@ def test_text_of_others_is_nothing_but_text(scene: Scene) -> None:
     job.get_by_role("button", name="Forget").click()
     page.get_by_role("button", name="Forget the job").click()
     job.wait_for(state="detached")
-    page.get_by_role("button", name="orphans").click()
-    for one in page.get_by_role("button", name="Forget").all():
-        one.click()
-        page.get_by_role("button", name="Forget the job").click()
-    page.get_by_text("No job is open at a vendor.").wait_for()
-    page.get_by_text("from when they are submitted").wait_for()
+
+
+def test_ctrl_c_cancels_nothing(scene: Scene) -> None:
+    page = scene.seen.open("/jobs")
+    job = page.locator(".job", has_text="orphan")
+    job.get_by_role("button", name="Attach").click()
+    page.get_by_text("this dashboard waits for it").wait_for()
+    cancelled = acme.ask(scene.port, "cancelled")
+    scene.seen.dashboard.process.send_signal(signal.SIGINT)
+    said, _ = scene.seen.dashboard.process.communicate(timeout=60)
+    assert said.endswith("Stopped.\n")
+    assert "Traceback" not in said
+    assert acme.ask(scene.port, "cancelled") == cancelled
+    store = SqliteStore(scene.store)
+    (left,) = store.jobs()
+    store.close()
+    assert not left.alive

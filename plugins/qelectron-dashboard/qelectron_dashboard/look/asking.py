@@ -21,5 +21,6 @@ async def agreed(question: str, *, yes: str, no: str = "Leave it as it is") -> b
             agree = ui.button(yes, on_click=lambda: dialog.submit(True))
             agree.props("no-caps color=negative")
     answer = await dialog
-    dialog.delete()
+    if not dialog.is_deleted:  # with the page
+        dialog.delete()
     return answer is True

@@ -55,6 +55,8 @@ class Watching(Generic[T]):
             found: Any = await run.io_bound(self._caught)
         finally:
             self._busy = False
+        if self._problem.is_deleted:  # with the page
+            return
         took = time.monotonic() - began
         self._not_before = time.monotonic() + took / _SHARE
         if self._again:

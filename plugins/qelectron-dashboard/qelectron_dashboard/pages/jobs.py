@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
-from nicegui import ui
+from nicegui import app, ui
 
 from qelectron_dashboard.look import asking, css, frame, parts
 from qelectron_dashboard.look.apart import apart
@@ -15,7 +16,7 @@ from qelectron_dashboard.reading import jobs
 from qelectron_dashboard.reading.jobs import JobRow, Outcome, Waiting
 from qelectron_dashboard.site import Site
 from qelectron_sqlite.cli.texts import count, safe, short
-from qelectron_sqlite.cli.times import date, moment
+from qelectron_sqlite.cli.times import date, moment, span
 
 _RULES: Final = """
 .job { display: flex; flex-direction: column; gap: .6rem; }
@@ -49,6 +50,7 @@ _NOT_MADE: Final = (
 def register(site: Site) -> None:
     """Make the page known."""
     waiting = Waiting(site.store)
+    app.on_shutdown(waiting.close)
 
     @ui.page("/jobs")
     async def show() -> None:
@@ -124,7 +126,7 @@ class _Jobs:
             card.show(job, since.get(job.id))
 
     def _show_outcomes(self) -> None:
-        outcomes = [*self._waiting.outcomes]
+        outcomes = [*self._waiting.outcomes.copy()]  # others add to it
         known = self._outcomes
         if outcomes == known:
             return
@@ -134,10 +136,10 @@ class _Jobs:
         with self._lines:
             for one in outcomes:
                 _line(one)
-        if known is not None:
-            for one in outcomes[: len(outcomes) - len(known)]:
-                kind: Any = "positive" if one.good else "warning"
-                ui.notify(f"{safe(one.job_id)} {one.said}.", type=kind)
+        new = [] if known is None else [one for one in outcomes if one not in known]
+        with self._place:  # the card whose button was pressed may be gone
+            for one in new:
+                ui.notify(one.said, type="positive" if one.good else "warning")
 
     async def _look(self) -> None:
         await self._watching.now()
@@ -166,7 +168,7 @@ class _Jobs:
     async def _end(self, how: Callable[..., Outcome], job_id: str) -> str:
         outcome = await apart(how, self._site.store, job_id)
         self._waiting.outcomes.appendleft(outcome)
-        return f"It {outcome.said}."
+        return outcome.said
 
     async def changed(self) -> None:
         """Show at once what came of it."""
@@ -176,7 +178,7 @@ class _Jobs:
 def _line(outcome: Outcome) -> None:
     with ui.element("div").classes("outcome"):
         ui.label(date(outcome.at)).classes("quiet")
-        ui.label(f"{safe(outcome.job_id)} {outcome.said}.")
+        ui.label(outcome.said)
         _links(outcome.calls)
 
 
@@ -302,8 +304,8 @@ class _Card:
 def _noted(job: JobRow, *, is_orphan: bool, since: float | None) -> str:
     if since is not None:
         return (
-            f"Waiting since {moment(since)} for its results, which are kept in the "
-            "store. It goes on if you close this page, as long as the dashboard runs."
+            f"Waiting for its results, {span(time.time() - since)} so far. They are "
+            "kept in the store, also if you close this page: the dashboard waits."
         )
     if not job.can_be_asked_for:
         return _NOT_MADE.format(job=safe(job.id))

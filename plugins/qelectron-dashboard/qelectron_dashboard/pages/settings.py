@@ -328,6 +328,8 @@ class _Dialog:
         except QElectronError as error:
             self._say(str(error))
             return
+        if self._dialog.is_deleted:
+            return
         self._dialog.close()
         ui.notify(safe(said), type="positive")
         await self._tell_changed()

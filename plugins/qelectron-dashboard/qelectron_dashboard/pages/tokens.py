@@ -77,7 +77,7 @@ class Tokens:
         with self._list:
             for one in found:
                 if one not in self._rows:
-                    self._rows[one] = _Row(one, self._changed)
+                    self._rows[one] = _Row(one, self._done)
         if vendors != self._vendors:
             self._vendors = vendors
             self._forms.clear()
@@ -86,20 +86,25 @@ class Tokens:
 
     def _make_forms(self, vendors: dict[str, str]) -> None:
         for name, page in vendors.items():
-            _Form(name, page, self._changed)
+            _Form(name, page, self._done)
         if not vendors:
             ui.label("No plugin that is installed here has a vendor with tokens.")
 
-    async def _changed(self) -> None:
+    async def _done(self, said: str) -> None:
+        """Tell what came of it, where it stays: a row may be gone by now."""
+        if self._all.is_deleted:
+            return
+        with self._all:
+            ui.notify(safe(said), type="positive")
         await self._watching.now()
 
 
 class _Row:
     """One token that there is."""
 
-    def __init__(self, token: Token, changed: Callable[[], Any]) -> None:
+    def __init__(self, token: Token, done: Callable[[str], Any]) -> None:
         self._token = token
-        self._changed = changed
+        self._done = done
         profile = f", profile {token.profile}" if token.profile else ""
         with ui.element("div").classes("token") as self.element:
             with ui.element("div").classes("what"):
@@ -141,8 +146,7 @@ class _Row:
         except QElectronError as error:
             self._say(str(error))
             return
-        ui.notify(safe(said), type="positive")
-        await self._changed()
+        await self._done(said)
 
     def _say(self, said: str) -> None:
         self._said.text = short(said, _LONGEST)
@@ -159,9 +163,9 @@ def _place(token: Token) -> str:
 class _Form:
     """Takes a token of a vendor."""
 
-    def __init__(self, name: str, page: str, changed: Callable[[], Any]) -> None:
+    def __init__(self, name: str, page: str, done: Callable[[str], Any]) -> None:
         self._name = name
-        self._changed = changed
+        self._done = done
         form = ui.element("form").classes("token-form").props("autocomplete=off")
         form.on("submit", self._keep, js_handler=_HAND_OVER)
         with form:
@@ -192,8 +196,7 @@ class _Form:
             self._say(redacted(str(error)))
             return
         self._say("")
-        ui.notify(safe(said), type="positive")
-        await self._changed()
+        await self._done(said)
 
     def _say(self, problem: str) -> None:
         self._said.text = short(problem, _LONGEST)

@@ -16,16 +16,14 @@ import attrs
 from qelectron_core.errors import ConfigError, UnknownJobError
 from qelectron_core.redaction import redacted
 from qelectron_core.store import Intent, Store
-from qelectron_sqlite.cli.cancel import TOLD
+from qelectron_sqlite.cli.cancel import cancelled, forgotten
 from qelectron_sqlite.cli.texts import count, safe, short
 
 #: Outcomes that are remembered.
 _REMEMBERED: Final = 50
 _LONGEST: Final = 600
-_UNKNOWN: Final = (
-    "is not cancelled: its handle is unknown, and the vendor cannot be asked for its "
-    "tag. Look there for {job}, then forget it here"
-)
+#: Seconds that what runs has to end when the dashboard does.
+_CLOSES_IN_S: Final = 1.0
 _ABSENT: Final = "It never arrived: the vendor knows no job with this tag."
 _GONE: Final = "The vendor does not know it any more."
 _NOT_ASKED: Final = (
@@ -65,7 +63,7 @@ class Outcome:
 
     Attributes:
         job_id: Which job.
-        said: What came of it.
+        said: What came of it, in a sentence.
         good: Whether that was what somebody wanted.
         calls: The calls that it had circuits of.
         at: When, in seconds since the epoch.
@@ -112,27 +110,18 @@ def cancel(store: Store, job_id: str) -> Outcome:
     Raises:
         Exception: What the executor raises if the vendor cannot be reached.
     """
-    from qelectron_core.runtime.recall import cancel_job
-
     job = _job(store, job_id)
-    answer = cancel_job(store, job)
-    said = TOLD.get(answer, _UNKNOWN).format(job=safe(job_id))
-    return Outcome(job_id, said, answer in TOLD, row(job).calls)
+    return Outcome(job_id, *cancelled(store, job), calls=row(job).calls)
 
 
 def forget(store: Store, job_id: str) -> Outcome:
     """Take a job off the record that nobody waits for; return what came of it.
 
     Raises:
-        ConfigError: If somebody waits for it.
+        ConfigError: If it has ended.
     """
     job = _job(store, job_id)
-    if job.alive:
-        message = f"{safe(job_id)} is not forgotten: its program waits for it."
-        raise ConfigError(f"{message} End that first.")
-    store.ended(job_id)
-    said = "is forgotten; the vendor was not asked"
-    return Outcome(job_id, said, True, row(job).calls)
+    return Outcome(job_id, *forgotten(store, job), calls=row(job).calls)
 
 
 def told(error: Exception) -> str:
@@ -152,6 +141,7 @@ class Waiting:
         self.outcomes: deque[Outcome] = deque(maxlen=_REMEMBERED)
         self._store = store
         self._since: dict[str, float] = {}
+        self._has_attached = False
         self._lock = threading.Lock()
 
     def attach(self, job_id: str) -> None:
@@ -168,11 +158,19 @@ class Waiting:
             self._since[job_id] = time.time()
         try:
             calls = row(_job(self._store, job_id)).calls
+            self._has_attached = True
             future = ct.attach(job_id, store=self._store)
         except BaseException:
             del self._since[job_id]
             raise
         future.add_done_callback(lambda done: self._ended(job_id, calls, done))
+
+    def close(self) -> None:
+        """Wait no longer, before the store is closed; cancel nothing at vendors."""
+        import qelectron_core as ct
+
+        if self._has_attached:
+            ct.shutdown(_CLOSES_IN_S)
 
     def since(self) -> dict[str, float]:
         """Return the jobs that are waited for, and since when."""
@@ -191,11 +189,12 @@ def _came_of(job_id: str, calls: tuple[str, ...], future: cf.Future[Any]) -> Out
     try:
         results: Sequence[Any] = future.result(timeout=0)
     except cf.CancelledError:
-        return Outcome(job_id, "was cancelled: there are no results", False, calls)
+        said, good = "was cancelled, so that there is no result", False
     except Exception as error:
-        return Outcome(job_id, f"failed: {told(error)}", False, calls)
-    kept = f"is done: {count(len(results), 'result')} kept in the store"
-    return Outcome(job_id, kept, True, calls)
+        said, good = f"failed: {told(error)}", False
+    else:
+        said, good = f"is done: {count(len(results), 'result')} kept in the store", True
+    return Outcome(job_id, f"{safe(job_id)} {said}.", good, calls)
 
 
 def _job(store: Store, job_id: str) -> Intent:
@@ -229,9 +228,9 @@ async def _answer(intent: Intent, executor: Any, resource: Any) -> str:
         return _ABSENT
     status = Status.of(await _done(executor.status, Handle(name, job)))
     ahead = f", {count(status.ahead, 'job')} ahead of it" if status.ahead else ""
-    known = "" if intent.handle else f"It is there as {safe(name)}: "
+    known = "" if intent.handle else f"It is there as {safe(name)}. "
     message = f": {short(status.message, _LONGEST)}" if status.message else ""
-    return f"{known}{status.state}{ahead}{message}"
+    return f"{known}The vendor says: {status.state}{ahead}{message}"
 
 
 async def _done(method: Callable[..., Any], *args: Any) -> Any:
