@@ -6,7 +6,7 @@ import functools
 import os
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -185,9 +185,15 @@ def prepare(path: Path) -> None:
 
 
 def _make_file(path: Path) -> None:
-    """Make the file and its folders, for nobody but the user."""
+    """Make the file and its folders, for nobody but the user.
+
+    One that is there is not opened: closing it would drop all locks of this process on
+    it (see "How To Corrupt An SQLite Database File" of SQLite's documentation, 2.2).
+    """
     _make_folder(path.parent)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    new = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    with suppress(FileExistsError):
+        os.close(os.open(os.path.realpath(path), new, 0o600))
 
 
 def _make_folder(folder: Path) -> None:

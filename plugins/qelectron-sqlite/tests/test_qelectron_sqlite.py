@@ -169,6 +169,16 @@ def test_eight_processes_open_a_new_file_at_once_and_share_the_work(
     assert pragma(path, "auto_vacuum") == 2
 
 
+def test_a_file_that_is_open_twice_keeps_what_is_written(
+    path: Path, store: SqliteStore, start: Callable[..., Any]
+) -> None:
+    assert not store.runs()  # so that it holds locks
+    with closing(SqliteStore(path)):
+        assert said(start("store.close(); say('closed')")) == ["closed"]
+        store.write([call()], [entry()])
+    assert said(start("say(*[run.id for run in store.runs()])")) == ["call-1"]
+
+
 def test_the_claims_of_a_killed_process_are_free_at_once(
     path: Path, store: SqliteStore, start: Callable[..., Any]
 ) -> None:
