@@ -29,7 +29,8 @@ _REFUSED: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>qelectron</title>
 <body style="font: 1.1rem/1.6 system-ui, sans-serif; max-width: 34rem;
-margin: 15vh auto; padding: 0 1rem"><h1 style="font-size: 1.4rem">This page is not open to you</h1>
+margin: 15vh auto; padding: 0 1rem">
+<h1 style="font-size: 1.4rem">This page is not open to you</h1>
 <p>{why}</p></body></html>"""
 _NO_SESSION: Final = (
     "The link that <code>qelectron dashboard</code> prints opens it, once. "

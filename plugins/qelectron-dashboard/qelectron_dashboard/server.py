@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -53,6 +54,8 @@ def listen(port: int | None, *, usual: int) -> Iterator[socket.socket]:
 def serve(site: Site, door: Door, listening: socket.socket) -> None:
     """Serve the pages until Ctrl-C."""
     app = FastAPI(openapi_url=None)
+    # What draws circuits takes seconds to import: before somebody waits for it.
+    threading.Thread(target=_import_pennylane, daemon=True).start()
     pages.register(site)
     ui.run_with(
         app,
@@ -76,3 +79,7 @@ def serve(site: Site, door: Door, listening: socket.socket) -> None:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # which the server passes on after it has stopped
         return
+
+
+def _import_pennylane() -> None:
+    import pennylane as pennylane

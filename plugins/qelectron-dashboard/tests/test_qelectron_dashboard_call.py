@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from dashboard_browser import Seen, looking_at, needs_browser
 
 from qelectron_dashboard.pages.finding import index_of
-from qelectron_dashboard.reading import again, comparison
+from qelectron_dashboard.reading import again, call, comparison
 from qelectron_dashboard.reading.call import IN_TIMELINE, Reading, lines
 from qelectron_dashboard.reading.outcomes import MOST_SAMPLED, line, outcomes
 
@@ -127,6 +127,28 @@ def test_a_call_that_is_over_is_read_once(
     assert seen.run.state == "completed"
     monkeypatch.setattr(SqliteStore, "runs", None)
     assert reading.read() is not None
+
+
+def test_a_large_call_is_told_as_a_whole_between_its_circuits(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "_SHARE", 1e-9)  # as if reading had taken hours
+    under_way: dict[str, Any] = {"state": "started", "finished_at": None, "value": None}
+    write(store, "call-1", *(entry("call-1", n, **under_way) for n in range(3)))
+    write(store, "call-2", entry("call-2"))
+    reading = Reading(store, "call-1")
+    assert reading.read() is not None
+    store.write([], [entry("call-1", 1)])
+    seen = reading.read()
+    assert seen is not None
+    assert seen.ended == 1
+    assert "1 completed" in seen.facts["circuits"]
+    assert {row["state"] for row in seen.rows} == {"started"}
+    store.write([], [entry("call-1", 0), entry("call-1", 2)])
+    seen = reading.read()
+    assert seen is not None
+    assert seen.run.state == "completed"
+    assert {row["state"] for row in seen.rows} == {"completed"}
 
 
 def test_an_unknown_call_is_told_apart(store: SqliteStore) -> None:
@@ -448,7 +470,7 @@ def test_what_runs_elsewhere_is_seen_to_end(seen: Seen, shared: SqliteStore) -> 
     assert not page.get_by_role("button", name="Cancel").is_visible()
     page.get_by_label("Drawing of the circuit").focus()
     shared.write([], [entry("live"), entry("live", 1, value=np.float64(0.125))])
-    page.get_by_text("2: 2 completed").wait_for(timeout=2000)
+    page.get_by_text("completed", exact=True).first.wait_for(timeout=2000)
     page.locator(".ag-row", has_text="0.125").wait_for(timeout=2000)
     page.get_by_text("only that program").wait_for(state="hidden")
     # What was looked at is still there, and not made anew.

@@ -59,7 +59,8 @@ def ask(dashboard: Dashboard, path: str, method: str = "GET", **headers: str) ->
     with closing(http.client.HTTPConnection(place, timeout=20)) as connection:
         connection.request(method, path, headers={"Host": place} | named)
         with connection.getresponse() as answer:
-            return Answer(answer.status, answer.headers, answer.read().decode())
+            headers = dict(answer.headers.items())
+            return Answer(answer.status, headers, answer.read().decode())
 
 
 def shakes_hands(dashboard: Dashboard, cookie: str, origin: str | None) -> str:
@@ -171,7 +172,10 @@ def reaches(door: Door, scope: dict[str, Any]) -> bool:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
-    asyncio.run(door.guard(app)(scope, receive, send))
+    async def ask_it() -> None:
+        await door.guard(app)(scope, receive, send)
+
+    asyncio.run(ask_it())
     return bool(let_through)
 
 

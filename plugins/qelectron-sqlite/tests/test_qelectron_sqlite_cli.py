@@ -251,7 +251,6 @@ def test_show_tells_all_of_a_call(fill: Any, run: Any) -> None:
     for told in (
         "call-a-1  energy  completed",
         f"({moment(NOW - 200)})",
-        "1: 1 completed",
         "lab:12",
         "pennylane 0.45.1",
         "0: ──RX(0.30)─╭●─┤",

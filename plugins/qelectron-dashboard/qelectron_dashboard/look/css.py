@@ -59,7 +59,11 @@ RULES: Final = """
 :root { --quiet: #5b6673; --line: #d9dee4; --panel: #ffffff; --ground: #f4f6f8; }
 body.body--dark {
   --quiet: #a3afbd; --line: #323b46; --panel: #1b2128; --ground: #12161b;
+  --q-primary: #56b4e9 !important;
 }
+body.body--dark .bg-primary { color: #12161b !important; }
+body.body--dark .ag-root-wrapper, body.body--dark .ag-header {
+  --ag-background-color: var(--panel); --ag-header-background-color: var(--ground); }
 body { background: var(--ground); font-feature-settings: "tnum"; }
 .nicegui-content { max-width: 1500px; margin: 0 auto; padding: 1rem; gap: 1rem; }
 .q-header { background: var(--panel); color: inherit;
@@ -79,9 +83,10 @@ body { background: var(--ground); font-feature-settings: "tnum"; }
   border-radius: 6px; white-space: nowrap; }
 .nav a:hover { background: var(--ground); }
 .nav a[aria-current] { background: var(--ground); font-weight: 600;
-  box-shadow: inset 0 -2px 0 #0072B2; }
+  box-shadow: inset 0 -2px 0 var(--q-primary); }
 a:focus-visible, button:focus-visible, [tabindex]:focus-visible {
-  outline: 2px solid #0072B2; outline-offset: 2px; }
+  outline: 2px solid var(--q-primary); outline-offset: 2px; }
+.nicegui-link { color: var(--q-primary); }
 .state { display: inline-flex; align-items: center; gap: .35rem; white-space: nowrap; }
 .state > i { font-style: normal; font-weight: 700; }
 .facts { display: grid; grid-template-columns: max-content minmax(0, 1fr);
@@ -104,5 +109,8 @@ a:focus-visible, button:focus-visible, [tabindex]:focus-visible {
 @media (max-width: 600px) {
   .nicegui-content { padding: .5rem; gap: .5rem; }
   .where { display: none; }
+  .q-header { flex-wrap: wrap; }
+  .nav { order: 1; width: 100%; gap: 0; justify-content: space-between; }
+  .nav a { padding: .3rem .35rem; font-size: .85rem; }
 }
 """

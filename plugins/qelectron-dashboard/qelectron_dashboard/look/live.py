@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 #: Seconds between two looks at the store.
 _EVERY_S: Final = 0.7
-#: Looking takes at most this share of the time, however much there is to look at.
+#: Seconds after which a page that shows what it read first gives up: the store may be
+#: locked, or on a slow disk.
+PATIENCE_S: Final = 60.0
+#: Looking takes at most this share of the time, unless what reads sees to it itself.
 _SHARE: Final = 0.2
 
 
@@ -24,9 +27,12 @@ class Watching(Generic[T]):
     It ends with the page: a browser that is closed or slow keeps nobody waiting.
     """
 
-    def __init__(self, read: Callable[[], T], show: Callable[[T], None]) -> None:
+    def __init__(
+        self, read: Callable[[], T], show: Callable[[T], None], share: float
+    ) -> None:
         self._read = read
         self._show = show
+        self._share = share
         self._busy = False
         self._again = False
         self._not_before = 0.0
@@ -58,7 +64,7 @@ class Watching(Generic[T]):
         if self._problem.is_deleted:  # with the page
             return
         took = time.monotonic() - began
-        self._not_before = time.monotonic() + took / _SHARE
+        self._not_before = time.monotonic() + took / self._share
         if self._again:
             self._again = False
             await self.now()
@@ -75,14 +81,17 @@ class Watching(Generic[T]):
             return error
 
 
-async def watch(read: Callable[[], T], show: Callable[[T], None]) -> Watching[T]:
+async def watch(
+    read: Callable[[], T], show: Callable[[T], None], *, share: float = _SHARE
+) -> Watching[T]:
     """Show a part of a page, and keep it up to date for as long as the page is open.
 
     Args:
         read: Reads what is to be shown; runs on a thread of its own.
         show: Shows it.
+        share: The most of the time that reading takes.
     """
-    watching = Watching(read, show)
+    watching = Watching(read, show, share)
     await watching.now()
     watching.next_at_once()
     return watching

@@ -24,6 +24,8 @@ TABLE: Final = 'flat dense virtual-scroll hide-pagination :rows-per-page-options
 MOST_DRAWN: Final = 20
 _ROW: Final = 22
 _AROUND: Final = 40
+#: The share from which an outcome fills the chart.
+_MOSTLY: Final = 0.8
 #: Outcomes that are read out to those who do not see the chart.
 _MOST_SAID: Final = 12
 _SHARE: Final = "v => +(100 * v).toPrecision(3) + ' %'"
@@ -86,6 +88,7 @@ def _options(
     longest = max(map(len, drawn), default=0)
     label: dict[str, Any] = {"show": True, "position": "right", "color": css.QUIET}
     axis: dict[str, Any] = {"color": css.QUIET, "hideOverlap": True}
+    highest = max((n for one in lists.values() for n in one.values()), default=0.0)
     if is_share:
         axis[":formatter"] = _SHARE
         label[":formatter"] = "p => +(100 * p.value).toPrecision(3) + ' %'"
@@ -108,6 +111,8 @@ def _options(
             "type": "value",
             "axisLabel": axis,
             "splitNumber": 4,
+            # Rounded up, all but certain outcomes would stand before 120 %.
+            "max": 1 if is_share and _MOSTLY < highest <= 1 else None,
             "splitLine": {"lineStyle": {"color": css.QUIET, "opacity": 0.25}},
         },
         "yAxis": {

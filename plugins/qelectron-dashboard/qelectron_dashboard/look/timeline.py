@@ -103,6 +103,7 @@ def _options() -> dict[str, Any]:
                 ":formatter": _SECONDS,
                 "color": css.QUIET,
                 "showMaxLabel": False,
+                "hideOverlap": True,
             },
             "splitLine": {"lineStyle": {"color": css.QUIET, "opacity": 0.25}},
         },

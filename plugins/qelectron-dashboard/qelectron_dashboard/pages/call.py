@@ -12,7 +12,7 @@ from qelectron_core.errors import ConfigError
 from qelectron_core.store import Intent
 from qelectron_dashboard.look import asking, frame, grid, outcomes, parts
 from qelectron_dashboard.look.apart import apart
-from qelectron_dashboard.look.live import watch
+from qelectron_dashboard.look.live import PATIENCE_S, watch
 from qelectron_dashboard.look.timeline import Timeline
 from qelectron_dashboard.pages import finding, running
 from qelectron_dashboard.pages.circuit import CircuitPanel
@@ -60,7 +60,7 @@ def register(site: Site) -> None:
     """Make the page known."""
     runs = again.Runs(site.store)
 
-    @ui.page("/call/{call_id}")
+    @ui.page("/call/{call_id}", response_timeout=PATIENCE_S)
     async def show(call_id: str, circuit: str = "") -> None:
         reading = call.Reading(site.store, call_id, finding.index_of(circuit))
         is_known = await finding.is_known(reading.read)
@@ -111,7 +111,7 @@ class _Call:
 
     async def begin(self) -> None:
         """Show the call, and go on showing it."""
-        self._watching = await watch(self._read, self._show)
+        self._watching = await watch(self._read, self._show, share=1)
 
     def _head(self) -> None:
         with ui.element("div").classes("heads"):

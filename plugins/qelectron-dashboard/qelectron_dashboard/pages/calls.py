@@ -10,7 +10,7 @@ from nicegui import ui
 
 from qelectron_core.store import RunState
 from qelectron_dashboard.look import frame, grid, parts
-from qelectron_dashboard.look.live import watch
+from qelectron_dashboard.look.live import PATIENCE_S, watch
 from qelectron_dashboard.reading import calls
 from qelectron_dashboard.site import Site
 
@@ -31,7 +31,7 @@ _TWO: Final = 2
 def register(site: Site) -> None:
     """Make the page known."""
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=PATIENCE_S)
     async def show(name: str = "", executor: str = "", state: str = "") -> None:
         known = next((one for one in get_args(RunState) if one == state), None)
         wanted = calls.Wanted(name=name, executor=executor, state=known)

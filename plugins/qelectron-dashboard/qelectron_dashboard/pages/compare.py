@@ -11,7 +11,7 @@ from nicegui import ui
 from qelectron_core.errors import ConfigError
 from qelectron_core.store import Run
 from qelectron_dashboard.look import frame, grid, outcomes, parts
-from qelectron_dashboard.look.live import watch
+from qelectron_dashboard.look.live import PATIENCE_S, watch
 from qelectron_dashboard.pages import finding
 from qelectron_dashboard.reading import call, calls
 from qelectron_dashboard.reading.comparison import (
@@ -55,7 +55,7 @@ _RULES: Final = """
 def register(site: Site) -> None:
     """Make the page known."""
 
-    @ui.page("/compare")
+    @ui.page("/compare", response_timeout=PATIENCE_S)
     async def show(one: str = "", other: str = "", circuit: str = "") -> None:
         if not other:
             await _show_offers(site, one)

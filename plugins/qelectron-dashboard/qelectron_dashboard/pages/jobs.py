@@ -11,7 +11,7 @@ from nicegui import app, ui
 
 from qelectron_dashboard.look import asking, css, frame, parts
 from qelectron_dashboard.look.apart import apart
-from qelectron_dashboard.look.live import watch
+from qelectron_dashboard.look.live import PATIENCE_S, watch
 from qelectron_dashboard.reading import jobs
 from qelectron_dashboard.reading.jobs import JobRow, Outcome, Waiting
 from qelectron_dashboard.site import Site
@@ -52,7 +52,7 @@ def register(site: Site) -> None:
     waiting = Waiting(site.store)
     app.on_shutdown(waiting.close)
 
-    @ui.page("/jobs")
+    @ui.page("/jobs", response_timeout=PATIENCE_S)
     async def show() -> None:
         with frame.page(site, "Jobs", "/jobs"):
             ui.add_css(_RULES)

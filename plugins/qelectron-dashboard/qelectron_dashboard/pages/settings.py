@@ -9,7 +9,7 @@ from nicegui import run, ui
 
 from qelectron_core.errors import QElectronError
 from qelectron_dashboard.look import frame, parts
-from qelectron_dashboard.look.live import watch
+from qelectron_dashboard.look.live import PATIENCE_S, watch
 from qelectron_dashboard.pages.tokens import Tokens
 from qelectron_dashboard.reading import settings
 from qelectron_dashboard.reading.settings import CORE, Group, Option, Overview, Project
@@ -52,7 +52,7 @@ _STATES: Final = {
 def register(site: Site) -> None:
     """Make the page known."""
 
-    @ui.page("/settings")
+    @ui.page("/settings", response_timeout=PATIENCE_S)
     async def show() -> None:
         with frame.page(site, "Settings", "/settings"):
             ui.add_css(_RULES)

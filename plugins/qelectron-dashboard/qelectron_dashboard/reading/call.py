@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
 
-from qelectron_core.store import ENDED, Entry, Intent, Run, Store
+from qelectron_core.store import ENDED, Entry, Intent, Run, Store, pages_runs
 from qelectron_dashboard.reading.outcomes import Outcome, line, outcomes
 from qelectron_sqlite.cli.drawing import drawn
 from qelectron_sqlite.cli.show import by_circuit, header, why_not_drawn
@@ -20,6 +22,8 @@ from qelectron_sqlite.cli.times import date, span
 if TYPE_CHECKING:
     from pennylane.tape import QuantumScript
 
+#: Reading all circuits of a call takes at most this share of the time.
+_SHARE: Final = 0.1
 #: Circuits that the timeline shows at a time.
 IN_TIMELINE: Final = 200
 #: Characters in a line of a drawing, before it goes on below.
@@ -169,6 +173,7 @@ class Reading:
         self._run: Run | None = None
         self._jobs: Sequence[Intent] = ()
         self._is_over = False
+        self._whole_again = 0.0
         self._rows: Sequence[Mapping[str, Any]] = ()
         self._seen: Seen | None = None
         self._pictures: dict[int, _Picture] = {}
@@ -176,11 +181,33 @@ class Reading:
     def read(self) -> Seen | None:
         """Return the call, or `None` if there is none by this id."""
         with self._lock:  # a page may be opened before it is read
-            if not self._is_over:
+            if not self._is_over and not self._glance():
                 self._look()
             return None if self._run is None else self._shown(self._run)
 
+    def _glance(self) -> bool:
+        """Look at what became of the call as a whole, if it was read not long ago.
+
+        Reading all circuits of a large call takes seconds.
+
+        Returns:
+            Whether that will do for now.
+        """
+        run = self._run
+        is_due = time.monotonic() >= self._whole_again
+        if run is None or is_due or not pages_runs(self._store):
+            return False
+        at = run.call.at
+        around = math.nextafter(at, -math.inf), math.nextafter(at, math.inf)
+        some = self._store.runs(since=around[0], before=around[1])
+        found = next((one for one in some if one.id == run.id), None)
+        if found is None or _is_over(found):
+            return False
+        self._run = attrs.evolve(found, entries=run.entries)
+        return True
+
     def _look(self) -> None:
+        began = time.monotonic()
         # Jobs are read first: what ends in between is then found twice, not never.
         jobs = self._store.jobs(call_id=self._call_id)
         found = self._store.runs(call_id=self._call_id)
@@ -192,6 +219,8 @@ class Reading:
             self._is_over = not jobs and _is_over(self._run)
             self._rows = rows(self._run)
             self._seen = None
+        took = time.monotonic() - began
+        self._whole_again = time.monotonic() + took / _SHARE
 
     def _shown(self, run: Run) -> Seen:
         circuits = by_circuit(run.entries)
@@ -199,7 +228,7 @@ class Reading:
         seen = self._seen
         if seen is None or seen.circuit is None or seen.circuit.index != index:
             seen = self._seen = self._made(run, circuits, index)
-        return attrs.evolve(seen, facts=header(run))
+        return attrs.evolve(seen, run=run, facts=header(run), ended=_ended(run))
 
     def _made(
         self, run: Run, circuits: Mapping[int, Sequence[Entry]], index: int | None

@@ -99,17 +99,24 @@ def header(run: Run) -> Mapping[str, str]:
     from qelectron_sqlite.cli.times import date, moment, span
 
     call = run.call
-    states = [f"{number:,} {state}" for state, number in run.states.items()]
     return {
         "when": f"{date(call.at)} ({moment(call.at)})",
         "executors": call.executors,
-        "circuits": ": ".join(filter(None, [f"{call.circuits:,}", ", ".join(states)])),
+        "circuits": _circuits(run),
         "shots": f"{run.shots:,}" if run.shots else "",
         "time": "" if run.duration_s is None else span(run.duration_s),
         "cost": "" if run.cost_usd is None else dollars(run.cost_usd),
         "process": call.process,
         "versions": ", ".join(f"{one} {v}" for one, v in call.versions.items()),
     }
+
+
+def _circuits(run: Run) -> str:
+    """Return how many circuits a call has, and if that says more, in which states."""
+    states = [f"{number:,} {state}" for state, number in run.states.items()]
+    is_all = len(states) == 1 and sum(run.states.values()) == run.call.circuits
+    told = f"{run.call.circuits:,}"
+    return told if is_all or not states else f"{told}: {', '.join(states)}"
 
 
 def _print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
