@@ -63,7 +63,8 @@ body.body--dark {
 }
 body.body--dark .bg-primary { color: #12161b !important; }
 body.body--dark .ag-root-wrapper, body.body--dark .ag-header {
-  --ag-background-color: var(--panel); --ag-header-background-color: var(--ground); }
+  --ag-background-color: var(--panel); --ag-odd-row-background-color: var(--panel);
+  --ag-header-background-color: var(--ground); }
 body { background: var(--ground); font-feature-settings: "tnum"; }
 .nicegui-content { max-width: 1500px; margin: 0 auto; padding: 1rem; gap: 1rem; }
 .q-header { background: var(--panel); color: inherit;
