@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import time
+import tomllib
 import types
 from abc import ABC
 from collections.abc import Iterator
@@ -412,6 +413,7 @@ ENDLESS: Final = {
     "parts": f"{'.'.join('a' * 50_000)} = 1\n",
     "quoted parts": '"\\"".' * 50_000 + "a = 1\n",
     "bytes": f"# {'a' * 2**18}\ncache = true\n",
+    "quotes": "a = '" + '\\"' * 125_000 + "'\n",
 }
 
 
@@ -501,6 +503,30 @@ def test_lines_of_long_files_are_found_at_once() -> None:
         Painter()
     assert str(caught.value).startswith(f"{path}:8002: ")
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("value", ["[\n{}]", "'''\n{}'''"])
+def test_lines_after_a_long_value_are_found_at_once(value: str) -> None:
+    filled = value.format("1,\n" * 40_000)
+    file = files.File("project", Path("x"), f"a = {filled}\nb = 1\n", {})
+    begun = time.monotonic()
+    assert file.line("b") == 40_003
+    assert time.monotonic() - begun < 20
+
+
+def test_lines_are_found_after_values_that_look_like_others() -> None:
+    text = '''a = """x\\"""y"""""
+"k#[" = 1  # [
+[[t]]
+c = [1, #]
+ {d="}"},
+]
+'x'.y = "]"
+'''
+    assert tomllib.loads(text)
+    file = files.File("user", Path("x"), text, {})
+    keys = [("a",), ("k#[",), ("t",), ("t", "c"), ("t", "x", "y")]
+    assert [file.line(*one) for one in keys] == [1, 2, 3, 4, 7]
 
 
 def test_a_mark_before_the_text_is_no_part_of_it() -> None:

@@ -26,8 +26,16 @@ TABLE: Final = ("tool", "qelectron")
 _LARGEST: Final = 2**18  # bytes of a file
 _DEEPEST: Final = 32  # tables and lists within each other, and parts of a key
 _LONGEST: Final = 1024  # bits of a whole number: Python writes out no endless ones
-_PART: Final = r"""(?:(?<![\w-])[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+# Of long parts there cannot be many; to look for their ends takes long where none is.
+_PART: Final = r"""(?:(?<![\w-])[\w-]++|"(?:[^"\\\n]|\\.){0,64}+"|'[^'\n]*+')"""
 _LONG_KEY: Final = re.compile(rf"(?:{_PART}[ \t]*+\.[ \t]*+){{{_DEEPEST}}}")
+
+#: What begins and ends what is longer than a line, or looks like that and does not.
+_TOKEN: Final = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"{3,5}|"(?:[^"\\\n]|\\.)*+"'''
+    r"""|'''.*?'{3,5}|'[^'\n]*+'|\#[^\n]*+|[\[\]{}\n]""",
+    re.DOTALL,
+)
 
 Keys: TypeAlias = tuple[str, ...]
 
@@ -238,27 +246,37 @@ def _is_plain(value: Any, depth: int) -> bool:
 def _lines(text: str) -> Mapping[Keys, int]:
     """Return the line on which each key is set.
 
-    A parser of TOML tells no lines. So lines are read one by one, and together with
-    those before them where these have begun what is not yet whole, such as a list.
+    A parser of TOML tells no lines. So what stands by itself is read by itself.
     """
     import tomllib
 
     lines: dict[Keys, int] = {}
     above: Keys = ()
-    begun, part = 1, ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        part += f"{line}\n"
-        try:
-            table = tomllib.loads(part)
-        except tomllib.TOMLDecodeError:
-            continue  # in the midst of a value
+    begun = 1
+    for part in _statements(text):
+        table = tomllib.loads(part)
         is_heading = part.lstrip().startswith("[")
         found = [*_flattened(table, () if is_heading else above)]
         for keys in found:
             lines.setdefault(keys, begun)
         above = found[-1] if is_heading else above
-        begun, part = number + 1, ""
+        begun += part.count("\n")
     return lines
+
+
+def _statements(text: str) -> Iterator[str]:
+    """Yield the lines of TOML, those together of which a value consists."""
+    begin = depth = 0
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if sign in "[{":
+            depth += 1
+        elif sign in "]}":
+            depth -= 1
+        elif sign == "\n" and depth == 0:
+            yield text[begin : token.end()]
+            begin = token.end()
+    yield text[begin:]
 
 
 def _flattened(table: Mapping[str, Any], above: Keys = ()) -> Iterator[Keys]:
