@@ -338,6 +338,16 @@ def test_a_qelectron_that_is_decorated_again_keeps_its_budget() -> None:
     ct.qelectron(circuit, budget=ct.Budget(circuits=1))(0.4)
 
 
+def test_the_ledger_of_a_block_that_is_given_to_a_qelectron_counts_once() -> None:
+    with ct.Budget(circuits=1) as ledger:
+        circuit = circuit_on("Echo", budget=ledger, shots=None)
+        circuit(0.1)
+    assert ledger.spent.circuits == 1
+    with pytest.raises(ct.BudgetError):  # it holds beyond the block, too
+        circuit(0.1)
+    assert ledger.held == NOTHING
+
+
 def test_a_pickled_ledger_takes_along_what_was_spent() -> None:
     circuit = circuit_on("Echo", budget=ct.Budget(circuits=2))
     circuit(0.1)

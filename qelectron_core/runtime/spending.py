@@ -82,7 +82,7 @@ def ledgers_of(policy: Policy, keeper: Keeper) -> LedgersOf:
         ConfigError: If the daily budget cannot be read.
     """
     found = blocks()
-    if policy.budget is not None:
+    if policy.budget is not None and policy.budget not in found:  # to count it once
         found = (*found, policy.budget)
     text = daily_text()
     return (*found, keeper.daily(text)) if text else found
