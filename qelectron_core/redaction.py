@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, Final
@@ -14,6 +15,8 @@ from qelectron_core.secret import known_texts
 _SHORTEST: Final = 6
 #: How far lists and dictionaries within each other are looked into.
 _DEEPEST: Final = 8
+#: What is looked into besides dictionaries; what is derived of these becomes these.
+_LISTS: Final = (list, tuple, set, frozenset)
 #: What stands in the place of a secret.
 _HIDDEN: Final = "<secret>"
 #: Loggers of the core; others are the business of who writes to them.
@@ -29,7 +32,11 @@ def redacted(text: str) -> str:
         >>> redacted("401: open-sesame is unknown")
         '401: <secret> is unknown'
     """
-    for secret in _secrets():
+    return _without(text, _secrets())
+
+
+def _without(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
         text = text.replace(secret, _HIDDEN)
     return text
 
@@ -43,14 +50,20 @@ def redact(error: BaseException) -> None:
 
     What an error says of itself is in its `args`, in attributes, or in both.
     """
-    if not _secrets():
+    secrets = _secrets()
+    if not secrets:
         return
     for one in _chain(error):
+        reader = _Reader(secrets)
         for name in _parts(one):
             with suppress(Exception):  # an error may guard its own parts
                 part = getattr(one, name)
-                if (without := _redacted_part(part)) is not part:
+                if (without := reader.without(part)) is not part:
                     setattr(one, name, without)
+        with suppress(Exception):  # of what is in its parts, and shows one
+            text = str(one)
+            if (without := reader.without(text)) is not text:
+                one.args = (without,)
 
 
 def _parts(error: BaseException) -> set[str]:
@@ -67,18 +80,43 @@ def _parts(error: BaseException) -> set[str]:
     return {name for name in names if not name.startswith("__") or name == "__notes__"}
 
 
-def _redacted_part(part: Any, depth: int = _DEEPEST) -> Any:
-    """Return a part without secrets; the same object if it holds none."""
-    without = part
-    if isinstance(part, str):
-        without = redacted(part)
-    elif isinstance(part, bytes):
-        without = redacted(part.decode("latin-1")).encode("latin-1")
-    elif depth > 0 and type(part) in (list, tuple):
-        without = type(part)(_redacted_part(one, depth - 1) for one in part)
-    elif depth > 0 and type(part) is dict:
-        without = dict(_redacted_part([*part.items()], depth))
-    return part if without == part else without
+class _Reader:
+    """Takes secrets out of what an error holds, and looks at nothing twice."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._secrets = secrets
+        self._seen: dict[tuple[int, int], Any] = {}
+
+    def without(self, part: Any, depth: int = _DEEPEST) -> Any:
+        """Return a part without secrets; the same object if it holds none."""
+        if isinstance(part, str):
+            text = _without(part, self._secrets)
+            return part if text == part else text
+        if isinstance(part, bytes):
+            return self._bytes(part)
+        if depth == 0 or not isinstance(part, (dict, *_LISTS)):
+            return part
+        key = id(part), depth
+        if key not in self._seen:
+            self._seen[key] = part  # it may hold itself
+            self._seen[key] = self._items(part, depth - 1)
+        return self._seen[key]
+
+    def _bytes(self, part: bytes) -> bytes:
+        text = part.decode("latin-1")
+        without = self.without(text)
+        return part if without is text else without.encode("latin-1")
+
+    def _items(self, part: Any, depth: int) -> Any:
+        is_dict = isinstance(part, dict)
+        held = [*part.keys(), *part.values()] if is_dict else [*part]
+        items = [self.without(one, depth) for one in held]
+        if all(map(operator.is_, items, held)):  # arrays have no equality
+            return part
+        if is_dict:
+            size = len(part)
+            return dict(zip(items[:size], items[size:], strict=True))
+        return next(kind for kind in _LISTS if isinstance(part, kind))(items)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

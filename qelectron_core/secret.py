@@ -71,7 +71,22 @@ class Secret:
             >>> Secret("abc").hide_in("token abc was refused")
             'token <secret> was refused'
         """
-        return text.replace(self._text, repr(self)) if self._text else text
+        for form in self._forms():
+            text = text.replace(form, repr(self))
+        return text
+
+    def _forms(self) -> set[str]:
+        """Return what shows the secret: itself, and as addresses have it."""
+        if not self._text:
+            return set()
+        if self._text.isalnum() and self._text.isascii():
+            return {self._text}
+        from urllib.parse import quote  # most are letters and digits
+
+        in_path, in_query = (
+            quote(self._text, safe=safe, errors="surrogatepass") for safe in ("/", "")
+        )
+        return {self._text, in_path, in_query}
 
     def __eq__(self, other: object) -> bool:
         """Compare what they hide."""
@@ -96,9 +111,13 @@ _lock: Final = threading.Lock()
 
 
 def known_texts() -> list[str]:
-    """Return the texts of the secrets that this process knows, the longest first."""
+    """Return the texts of the secrets that this process knows, the longest first.
+
+    Also those in which addresses have them.
+    """
     with _lock:
-        texts = [secret._text for secret in _known.values() if secret._text]
+        secrets = [*_known.values()]
+    texts = {text for secret in secrets for text in secret._forms()}
     return sorted(texts, key=len, reverse=True)
 
 

@@ -4,9 +4,10 @@ import json
 import logging
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError, URLError
 
 import attrs
@@ -105,6 +106,20 @@ class WordedError(Exception):
         return f"{self.said} {self.reason}"
 
 
+class Answer(NamedTuple):
+    """What a service says."""
+
+    code: int
+    said: str
+
+
+@dataclass
+class Held:
+    """Is no error, and no list."""
+
+    said: str
+
+
 def _undecodable() -> Exception:
     return UnicodeEncodeError("ascii", f"\xe9{TOKEN}", 0, 1, "no")
 
@@ -121,6 +136,10 @@ ERRORS: dict[str, BaseException] = {
     "held": VendorError("failed", VendorError(TOKEN)),
     "json": json.JSONDecodeError("no", f'"{TOKEN}', 0),
     "text": _undecodable(),
+    "beside an array": ValueError(np.arange(3), [np.arange(3), TOKEN]),
+    "set": ValueError({TOKEN}, frozenset({TOKEN})),
+    "named": ValueError(Answer(401, TOKEN)),
+    "value": ValueError(Held(TOKEN)),
     "syntax": SyntaxError("no", ("x.py", 1, 1, f"key = {TOKEN}")),
 }
 
@@ -155,8 +174,8 @@ def test_what_holds_itself_comes_to_an_end() -> None:
     error = ValueError(endless, TOKEN)
     error.itself = error  # type: ignore[attr-defined]
     redact(error)
-    assert error.args[1] == "<secret>"
-    assert error.args[0][:2] == ["<secret>", ["<secret>"]]
+    assert TOKEN not in str(error)
+    assert "<secret>" in str(error)
     assert token.is_known
 
 
@@ -165,6 +184,13 @@ def test_longer_secrets_go_first_and_short_ones_stay_in_words() -> None:
     assert redacted("one of abcdef-and-more") == "one of <secret>"
     assert redacted("abcdef") == "<secret>"
     assert len(held) == 3
+
+
+def test_secrets_in_addresses_are_found() -> None:
+    token = ct.Secret("a/b+c=d")
+    text = "no: https://x/?key=a%2Fb%2Bc%3Dd https://x/a/b%2Bc%3Dd a/b+c=d"
+    expected = "no: https://x/?key=<secret> https://x/<secret> <secret>"
+    assert redacted(text) == token.hide_in(text) == expected
 
 
 def test_errors_in_a_circle_come_to_an_end() -> None:
