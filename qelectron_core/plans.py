@@ -163,6 +163,15 @@ def money(usd: float) -> str:
     return f"${usd:,.2f}" if round(usd, 2) == usd else f"${usd:,.6g}"
 
 
+def shown(unit: str, amount: float | None) -> str:
+    """Return an amount of what budgets count, in its unit; `None` is not known."""
+    if amount is None:
+        return "unknown"
+    if unit == "cost_usd":
+        return money(amount)
+    return f"{amount:,.6g} s" if unit == "seconds" else f"{amount:,}"
+
+
 def _short(executor: Executor) -> str:
     text = repr(executor)
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"

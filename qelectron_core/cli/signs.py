@@ -21,10 +21,17 @@ def can_show(console: Console, sign: str) -> bool:
     return True
 
 
+def full(console: Console) -> str:
+    """Return the sign that fills a bar."""
+    return _FULL[0] if can_show(console, _FULL[0]) else _FULL[1]
+
+
+def empty(console: Console) -> str:
+    """Return the sign of the part of a bar that is not filled."""
+    return _EMPTY[0] if can_show(console, _EMPTY[0]) else _EMPTY[1]
+
+
 def bar(console: Console, share: float, width: int = 20) -> str:
     """Return a bar that is filled to a share between 0 and 1."""
-    full, empty = (
-        sign if can_show(console, sign) else plain for sign, plain in (_FULL, _EMPTY)
-    )
     filled = round(min(1.0, max(0.0, share)) * width)
-    return full * filled + empty * (width - filled)
+    return full(console) * filled + empty(console) * (width - filled)

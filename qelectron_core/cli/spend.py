@@ -135,6 +135,8 @@ def _show(found: Sequence[DaySpent], budget: Budget | None) -> None:
 
 
 def _today(console: Console, today: DaySpent, budget: Budget | None) -> Table:
+    from qelectron_core.plans import shown
+
     table = _table("", "spent", "held", *(["limit", "left", ""] if budget else []))
     for unit, title in _TITLES.items():
         limit = getattr(budget, unit, None)
@@ -144,14 +146,16 @@ def _today(console: Console, today: DaySpent, budget: Budget | None) -> Table:
             left = getattr(today.left, unit)
             amounts += [limit, left]
             used = [_share(console, (limit - left) / limit if limit else 1.0)]
-        table.add_row(title, *(_shown(unit, one) for one in amounts), *used)
+        table.add_row(title, *(shown(unit, one) for one in amounts), *used)
     return table
 
 
 def _before(found: Sequence[DaySpent]) -> Table:
+    from qelectron_core.plans import shown
+
     table = _table("", *_TITLES.values())
     for day in found:
-        cells = [_shown(unit, getattr(day.spent, unit)) for unit in _TITLES]
+        cells = [shown(unit, getattr(day.spent, unit)) for unit in _TITLES]
         table.add_row(day.day, *cells)
     return table
 
@@ -171,13 +175,3 @@ def _share(console: Console, share: float) -> Text:
 
     colour = "red" if share >= 1 else "yellow" if share >= _MUCH else "green"
     return Text(f"{bar(console, share)} {share:>5.0%}".replace("%", " %"), colour)
-
-
-def _shown(unit: str, amount: float | None) -> str:
-    from qelectron_core.plans import money
-
-    if amount is None:
-        return "unknown"
-    if unit == "cost_usd":
-        return money(amount)
-    return f"{amount:,.6g} s" if unit == "seconds" else f"{amount:,}"

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from qelectron_core.budget import Budget, daily_budget, today
-from qelectron_core.plans import money
+from qelectron_core.plans import shown
 from qelectron_core.runtime.daily import DaySpent, days
 from qelectron_core.store import Store, keeps_ledgers
 
@@ -112,12 +112,3 @@ def _part(unit: str, of_today: DaySpent, limit: float | None) -> Part:
     left = getattr(of_today.left, unit)
     said += f" of {shown(unit, limit)} · {shown(unit, left)} left"
     return Part(UNITS[unit], said, (limit - left) / limit if limit else 1.0)
-
-
-def shown(unit: str, amount: float | None) -> str:
-    """Return an amount in its unit."""
-    if amount is None:
-        return "unknown"
-    if unit == "cost_usd":
-        return money(amount)
-    return f"{amount:,.6g} s" if unit == "seconds" else f"{amount:,}"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from qelectron_core.cli.signs import bar
 from qelectron_sqlite.cli.opening import opened, store_option
-from qelectron_sqlite.cli.texts import bar, count, examples, safe, size
+from qelectron_sqlite.cli.texts import count, examples, safe, size
 from qelectron_sqlite.cli.times import read_span
 
 if TYPE_CHECKING:

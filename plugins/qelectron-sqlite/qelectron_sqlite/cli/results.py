@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from qelectron_sqlite.cli.texts import bar, safe
+from qelectron_core.cli.signs import bar
+from qelectron_sqlite.cli.texts import safe
 
 if TYPE_CHECKING:
     from rich.console import Console

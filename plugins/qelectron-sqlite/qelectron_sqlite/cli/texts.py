@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from qelectron_core.cli.signs import can_show
-
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
 
@@ -31,9 +28,6 @@ STYLES: Final = {
     "alive": "green",
     "cancelled": "magenta",
 }
-#: What fills a bar, and what stands for it on terminals without the sign.
-_FULL: Final = ("█", "#")
-_EMPTY: Final = ("░", ".")
 #: What stands where there is nothing to say.
 NOTHING: Final = "–"
 _CENT_USD: Final = 0.01
@@ -96,19 +90,3 @@ def count(number: int, thing: str) -> str:
         ('1 circuit', '1,200 circuits')
     """
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
-def full(console: Console) -> str:
-    """Return the sign that fills a bar."""
-    return _FULL[0] if can_show(console, _FULL[0]) else _FULL[1]
-
-
-def empty(console: Console) -> str:
-    """Return the sign of the part of a bar that is not filled."""
-    return _EMPTY[0] if can_show(console, _EMPTY[0]) else _EMPTY[1]
-
-
-def bar(console: Console, share: float, width: int = 20) -> str:
-    """Return a bar that is filled to a share between 0 and 1."""
-    filled = round(min(1.0, max(0.0, share)) * width)
-    return full(console) * filled + empty(console) * (width - filled)

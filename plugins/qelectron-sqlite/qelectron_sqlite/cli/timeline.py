@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from qelectron_sqlite.cli.texts import empty, full
+from qelectron_core.cli.signs import empty, full
 from qelectron_sqlite.cli.times import span
 
 if TYPE_CHECKING:
