@@ -185,6 +185,7 @@ def test_what_is_hidden_is_not_made_up(text: str) -> None:
 
 #: None of these may do anything, nor be read as an executor.
 HOSTILE = [
+    f"Echo(value=0x{'f' * 60_000})",
     "",
     " ",
     "__import__('os').system('touch hacked')",
@@ -311,6 +312,8 @@ def test_any_text_is_an_executor_or_refused(words: list[str]) -> None:
         ("Simulator(wrokers=2)", "Did you mean 'workers'?"),
         ("Simulator(workers=0)", "workers=0 is no number of workers"),
         ("Simulator(workers=x)", "x is neither a value nor an executor"),
+        ("Echo(value=1, value=2)", "has the option 'value' twice"),
+        ("-" * 60_000, "cannot be read as an executor"),
         ("a b", "cannot be read as an executor: expected one such as Simulator("),
     ],
 )

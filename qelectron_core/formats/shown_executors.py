@@ -26,6 +26,9 @@ MOST_CHARACTERS: Final = 65_536
 #: How deep values may be nested.
 _DEEPEST: Final = 32
 _SHOWN: Final = 60
+#: Bits of a whole number, at most: Python writes out no endless ones.
+_LONGEST: Final = 1024
+_NAME: Final = re.compile(r"[\w.-]{1,200}")
 _IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
 _CORE: Final = "qelectron_core"
 #: What makes each class of values that a text may name, by its name.
@@ -73,7 +76,7 @@ def parse_executors(text: str) -> Member:
     """
     from qelectron_core.cluster import to_member
 
-    if re.fullmatch(r"[\w.-]+", text):
+    if _NAME.fullmatch(text):
         return to_member(text)
     made = _made(text)
     try:
@@ -131,7 +134,9 @@ class _Reader:
         raise FormatError(f"{message} here, in {_short(self._text)}.")
 
     def _constant(self, node: ast.Constant, *_: Any) -> Any:
-        return self._refused(node) if node.value is ... else node.value
+        value = node.value
+        is_long = isinstance(value, int) and value.bit_length() > _LONGEST
+        return self._refused(node) if is_long or value is ... else value
 
     def _name(self, node: ast.Name, *_: Any) -> Any:
         return math.inf if node.id == "inf" else self._refused(node)
@@ -177,10 +182,13 @@ class _Reader:
         kind = _kind_of(node.func.id, names)
         inner = _value_classes(kind)
         args = [self.value(one, inner, depth) for one in node.args]
-        options = {
-            self._option(one, kind): self.value(one.value, inner, depth)
-            for one in node.keywords
-        }
+        options: dict[str, Any] = {}
+        for one in node.keywords:
+            name = self._option(one, kind)
+            if name in options:
+                message = f"{_short(self._text)} has the option {name!r} twice."
+                raise FormatError(message)
+            options[name] = self.value(one.value, inner, depth)
         return self._build(kind, node, args, options)
 
     def _option(self, keyword: ast.keyword, kind: Any) -> str:
