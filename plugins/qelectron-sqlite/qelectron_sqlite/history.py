@@ -58,7 +58,7 @@ _OUTCOMES: Final = f"""
         sum(last AND state = 'failed' AND (
             substr(error, 1, 14) = 'CancelledError'
             OR substr(error, 1, 17) = 'JobCancelledError')),
-        coalesce(sum(CASE WHEN state <> 'cached' THEN shots END), 0),
+        CAST(total(CASE WHEN state <> 'cached' THEN shots END) AS INTEGER),
         sum(cost_usd),
         max(CASE WHEN last THEN finished_at END),
         group_concat(DISTINCT CASE WHEN last THEN executor END)

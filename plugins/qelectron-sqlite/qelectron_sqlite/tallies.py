@@ -70,7 +70,8 @@ _PACKED: Final = functools.reduce(
 )
 # SQLite takes the number from the line that has the maximum.
 _GROUPS: Final = f"""
-    SELECT {_PACKED} AS packed, count(*), sum(shots), sum(cost_usd), sum(alone),
+    SELECT {_PACKED} AS packed, count(*), CAST(total(shots) AS INTEGER),
+        sum(cost_usd), sum(alone),
         max(CASE WHEN kind IN (1, 4) THEN erred_at END), number
     FROM ({_LINES}) GROUP BY packed
 """
@@ -119,7 +120,7 @@ def _counts(
     for packed, count, shots, cost, alone, erred_at, number in rows:
         executor, kind, run, wait, part = _unpacked(packed)
         of = counts[executor]
-        of.shots += shots or 0
+        of.shots += shots
         of.pay(cost)
         of.jobs += alone
         if _KINDS[kind] != "open":

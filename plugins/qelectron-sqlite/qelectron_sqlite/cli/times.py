@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from datetime import datetime
@@ -65,6 +66,8 @@ def span(seconds: float) -> str:
         >>> span(0.0123), span(75), span(7500)
         ('12 ms', '1 min 15 s', '2 h 5 min')
     """
+    if not math.isfinite(seconds):  # of a file that somebody wrote
+        return "?"
     if seconds < 1:
         thousandths = max(0.0, seconds) * 1000
         digits = 1 if thousandths < _FINE_BELOW else 0
