@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
 from nicegui import run, ui
 
-from qelectron_core.errors import QElectronError
+from qelectron_core.errors import QElectronError, StoreError
+from qelectron_sqlite.cli.texts import short
 
 T = TypeVar("T")
+
+_log: Final = logging.getLogger("qelectron")
+#: Characters of an error that are shown.
+_LONGEST: Final = 500
 
 #: Seconds between two looks at the store.
 _EVERY_S: Final = 0.7
@@ -58,7 +64,7 @@ class Watching(Generic[T]):
         self._busy = True
         began = time.monotonic()
         try:
-            found: Any = await run.io_bound(self._caught)
+            found: Any = await run.io_bound(caught, self._read)
         finally:
             self._busy = False
         if self._problem.is_deleted:  # with the page
@@ -74,11 +80,18 @@ class Watching(Generic[T]):
             self._problem.visible = False
             self._show(found)
 
-    def _caught(self) -> T | QElectronError:
-        try:
-            return self._read()
-        except QElectronError as error:
-            return error
+
+def caught(read: Callable[[], T]) -> T | QElectronError:
+    """Return what is read, or why it cannot be."""
+    try:
+        return read()
+    except QElectronError as error:
+        return error
+    except Exception as error:
+        # A fault of ours, or a store that somebody wrote what we do not expect in.
+        _log.debug("a page cannot be read", exc_info=True)
+        told = short(f"{type(error).__name__}: {error}", _LONGEST)
+        return StoreError(f"What is kept here cannot be shown. ({told})")
 
 
 async def watch(

@@ -10,6 +10,7 @@ from nicegui import events, run, ui
 from qelectron_core.errors import QElectronError
 from qelectron_dashboard.look import asking, charts, css, frame, graph, grid, parts
 from qelectron_dashboard.look.live import soon, watch
+from qelectron_dashboard.pages import finding
 from qelectron_dashboard.reading import dispatches, picture
 from qelectron_dashboard.site import Site
 from qelectron_sqlite.cli.texts import count
@@ -37,11 +38,12 @@ def register(site: Site) -> None:
             if _can_read(site):
                 soon(_Dispatches(reader).begin)
 
-    @ui.page("/dispatch/{dispatch_id}")
-    def show_one(dispatch_id: str, electron: int | None = None) -> None:
+    @ui.page("/dispatch/{dispatch_id:path}")  # an id may have a slash in it
+    def show_one(dispatch_id: str, electron: str = "") -> None:
         with frame.page(site, "Dispatch", "/dispatches"):
             if _can_read(site):
-                soon(_Dispatch(reader, dispatch_id, electron).begin)
+                chosen = finding.number_of(electron)
+                soon(_Dispatch(reader, dispatch_id, chosen).begin)
 
 
 def _can_read(site: Site) -> bool:

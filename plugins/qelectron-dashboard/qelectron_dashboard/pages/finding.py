@@ -9,7 +9,6 @@ from typing import Final
 
 from nicegui import run, ui
 
-from qelectron_core.errors import QElectronError
 from qelectron_dashboard.look import frame, parts
 from qelectron_dashboard.site import Site
 
@@ -28,7 +27,7 @@ async def is_known(read: Callable[[], object | None]) -> bool | None:
     def is_there() -> bool:
         try:
             return read() is not None
-        except QElectronError:
+        except Exception:
             return True  # there is something to show: why it cannot be read
 
     looking = asyncio.ensure_future(run.io_bound(is_there))
@@ -38,8 +37,13 @@ async def is_known(read: Callable[[], object | None]) -> bool | None:
 
 def index_of(text: str) -> int:
     """Return the circuit that an address names; the first one if it names none."""
+    return number_of(text) or 0
+
+
+def number_of(text: str) -> int | None:
+    """Return the number that an address names, or `None` if it names none."""
     is_number = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
-    return int(text) if is_number else 0
+    return int(text) if is_number else None
 
 
 def show_unknown(site: Site) -> None:

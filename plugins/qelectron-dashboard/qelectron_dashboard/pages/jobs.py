@@ -31,6 +31,8 @@ _RULES: Final = """
 #: Jobs that are shown at first, and calls of a job.
 _SHOWN: Final = 50
 _CALLS: Final = 5
+#: Characters of an id that are shown.
+_LONGEST_ID: Final = 120
 _ALL: Final = "all"
 _ORPHANS: Final = "orphans"
 #: What tells whether a program waits: colour, sign and words.
@@ -184,7 +186,7 @@ def _line(outcome: Outcome) -> None:
 
 def _links(calls: tuple[str, ...]) -> None:
     for call_id in calls[:_CALLS]:
-        ui.link(safe(call_id), f"/call/{quote(call_id, safe='')}")
+        ui.link(short(call_id, _LONGEST_ID), f"/call/{quote(call_id, safe='')}")
     if len(calls) > _CALLS:
         ui.label(f"and {len(calls) - _CALLS:,} more")
 
@@ -225,7 +227,7 @@ class _Card:
 
     def _button(self, text: str, act: Callable[[], Any], looks: str) -> ui.button:
         button = ui.button(text, on_click=act).props(f"no-caps dense {looks}")
-        button.props["aria-label"] = f"{text}: {safe(self._id)}"
+        button.props["aria-label"] = f"{text}: {short(self._id, _LONGEST_ID)}"
         return button.classes("q-px-sm")
 
     def show(self, job: JobRow, since: float | None) -> None:
@@ -239,7 +241,9 @@ class _Card:
             with self._calls:
                 _links(job.calls)
         self._job = job
-        self._handle.text = "handle unknown" if job.handle is None else safe(job.handle)
+        self._handle.text = (
+            "handle unknown" if job.handle is None else short(job.handle, _LONGEST_ID)
+        )
         state = _HERE if since is not None else _ALIVE if job.alive else _ORPHAN
         colour, self._sign.text, self._state.text = state
         self._sign.style(f"color: {colour}; font-weight: 700")
@@ -313,7 +317,7 @@ def _noted(job: JobRow, *, is_orphan: bool, since: float | None) -> str:
 
 
 _FACTS: Final[dict[str, Callable[[JobRow], str]]] = {
-    "job": lambda job: safe(job.id),
+    "job": lambda job: short(job.id, _LONGEST_ID),
     "executor": lambda job: short(job.executor, 300),
     "circuits": lambda job: f"{job.circuits:,}",
     "submitted": lambda job: f"{date(job.at)}, {moment(job.at)}",

@@ -66,7 +66,8 @@ class _Question:
     async def answer(self) -> str | None:
         """Return the executor, empty for those of before, or `None` for not at all."""
         answer = await self._dialog
-        self._dialog.delete()
+        if not self._dialog.is_deleted:  # with the page
+            self._dialog.delete()
         return None if answer is None else str(answer)
 
     @property
@@ -77,6 +78,8 @@ class _Question:
         self._go.disable()
         wanted = self._wanted
         offer = await _tried(lambda: self._runs.offer(self._call_id, wanted))
+        if self._dialog.is_deleted:  # with the page
+            return
         if wanted == self._wanted:  # else another one is being asked about
             self._shown = wanted
             self._show(offer)

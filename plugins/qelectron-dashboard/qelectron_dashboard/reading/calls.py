@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from qelectron_core.store import Run, RunState, Store
+from qelectron_sqlite.cli.texts import short
+
+#: Characters of a name, and of the executors, that a list shows.
+_LONGEST: Final = 300
 
 
 @attrs.define
@@ -45,9 +49,9 @@ def row(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "at": run.call.at,
-        "name": run.call.name,
+        "name": short(run.call.name, _LONGEST),
         "state": run.state,
-        "executors": ", ".join(run.executors) or run.call.executors,
+        "executors": short(", ".join(run.executors) or run.call.executors, _LONGEST),
         "circuits": run.call.circuits,
         "shots": run.shots or None,
         "seconds": run.duration_s,

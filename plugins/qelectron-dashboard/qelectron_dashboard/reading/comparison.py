@@ -28,6 +28,7 @@ _ALWAYS: Final = ("when", "process")
 _FACTS: Final = ("executors", "circuits", "shots", "time", "cost", "process")
 
 _LONGEST: Final = 1_000
+_LONGEST_NAME: Final = 80
 
 
 @attrs.frozen
@@ -268,7 +269,8 @@ def _result(one: Outcome | None, other: Outcome | None) -> Results:
 
 def _fact(name: str, one: str, other: str, by: str = "") -> Fact:
     differs = one != other and name not in _ALWAYS
-    return Fact(name, short(one, _LONGEST), short(other, _LONGEST), differs, by)
+    told = short(one, _LONGEST), short(other, _LONGEST)
+    return Fact(short(name, _LONGEST_NAME), *told, differs, by)
 
 
 def _by(one: float | None, other: float | None, told: Callable[[float], str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -104,14 +105,15 @@ def bars_of(kind: str, value: Any) -> tuple[str, Mapping[str, float]]:
     """
     if isinstance(value, Mapping):
         if value and all(map(_is_count, value.values())):
-            return "counts", {str(key): float(n) for key, n in value.items()}
+            return "counts", {str(key): _size(n) for key, n in value.items()}
         return "", {}
     if not isinstance(value, np.ndarray):
         return "", {}
     if kind == "ProbabilityMP" and value.ndim == 1 and value.dtype.kind == "f":
         return "probabilities", _probabilities(value)
     is_few = 0 < value.size <= MOST_SAMPLED and value.dtype.kind in "iufb"
-    if kind == "SampleMP" and is_few and value.ndim in (1, 2):
+    is_sampled = is_few and value.ndim in (1, 2) and bool(np.isfinite(value).all())
+    if kind == "SampleMP" and is_sampled:
         return "counts", _sampled(value)
     return "", {}
 
@@ -188,4 +190,10 @@ def _is_count(value: Any) -> bool:
 
 
 def _size(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float, np.number)) else 0.0
+    """Return a number to sort and to draw by; one that is too large is infinite."""
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        return 0.0
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
