@@ -67,7 +67,7 @@ def run_again(
 
     Raises:
         ConfigError: If the call is unknown, a circuit of it is not kept, or an executor
-            cannot be made of its text.
+            cannot be made of its text, or the device of its name.
     """
     keeper = runtime().keeper(store)
     again = _prepared(call, executors, device, keeper, store)
@@ -156,7 +156,7 @@ def _prepared(
     run = _found(call, keeper)
     circuits = _circuits(run, durable=keeper.store.durable)
     if isinstance(device, str):
-        device = qml.device(device, wires=_common_wires(circuits))
+        device = _device(device, circuits)
     made = QElectronDevice(
         executors=_as_before(run, circuits) if executors is None else executors,
         device=device,
@@ -169,6 +169,17 @@ def _prepared(
         circuits = [made.with_own_shots(circuit) for circuit in circuits]
         sent, merge = made.expand(circuits)
     return _Again(sent, made, merge, _output(run, circuits))
+
+
+def _device(name: str, circuits: Sequence[QuantumScript]) -> Any:
+    try:
+        return qml.device(name, wires=_common_wires(circuits))
+    except Exception as error:  # of a plugin of PennyLane
+        message = (
+            f"device={name!r} cannot be made: {error} Expected a name of PennyLane's "
+            "devices, such as 'default.qubit'."
+        )
+        raise ConfigError(message) from error
 
 
 def _found(call: Any, keeper: Keeper) -> Run:

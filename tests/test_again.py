@@ -257,6 +257,13 @@ def test_the_device_of_the_qnode_is_said_again(file: Path) -> None:
     assert ct.run_again(id, device=device, store=file).result(WAIT_S) == again.result()
 
 
+def test_a_device_that_cannot_be_made_is_refused(file: Path) -> None:
+    id, _ = ran(on("Simulator", file))
+    told = "device='nope' cannot be made: .*Expected a name of PennyLane's devices"
+    with pytest.raises(ct.ConfigError, match=told):
+        ct.run_again(id, device="nope", store=file)
+
+
 def test_a_remote_call_is_submitted_anew(file: Path) -> None:
     fake = cloud(latency_s=60, price_usd_per_job=0.3)
     with virtual_clock():
