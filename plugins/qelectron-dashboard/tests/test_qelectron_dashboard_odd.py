@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +114,13 @@ needs_browser()
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    store = tmp_path_factory.mktemp("odd") / "store.sqlite3"
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("odd") / "store.sqlite3"
+
+
+@pytest.fixture(scope="module")
+def seen(path: Path) -> Iterator[Seen]:
+    store = path
     made = call_of(1, id="one", versions={HALF: HALF}, executors="Unknown()")
     write(store, [made], [entry_of(made)])
     _dispatch(store, "a/b")
@@ -143,6 +150,20 @@ def test_a_dispatch_with_a_slash_in_its_id_is_opened(seen: Seen, electron: str) 
     pytest.importorskip("qelectron_dask")
     page = seen.open(f"/dispatch/a%2Fb{electron}")
     page.get_by_role("heading", name="bell").wait_for()
+
+
+def test_a_page_that_is_left_while_it_waits_for_the_store_is_not_told(
+    seen: Seen, path: Path
+) -> None:
+    page = seen.open("/cache")
+    page.get_by_text(f"{path}", exact=True).last.wait_for()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        page.get_by_role("button", name="Drop all").click()
+        seen.open("/")
+        other.execute("ROLLBACK")
+    write(path, [call_of(2, name="later")], [])  # after what was waiting
+    page.get_by_text("later").wait_for()
 
 
 def test_a_page_that_is_left_with_its_question_open_leaves_no_trace(seen: Seen) -> None:

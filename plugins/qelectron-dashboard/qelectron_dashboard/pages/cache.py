@@ -130,14 +130,21 @@ class _Cache:
             await self._do(lambda: cache.clear(self._store))
 
     async def _do(self, drop: Callable[[], str]) -> None:
-        try:
-            said: Any = await run.io_bound(drop)
-        except QElectronError as error:
-            ui.notify(str(error), type="negative")
+        tried: Any = await run.io_bound(_tried, drop)
+        if tried is None or self._nothing.is_deleted:  # it stops, or the page is gone
             return
-        ui.notify(said, type="positive")
+        said, good = tried
+        ui.notify(said, type="positive" if good else "negative")
         if self._usage is not None:  # else the first look is still to come
             await self._usage.now()
+
+
+def _tried(drop: Callable[[], str]) -> tuple[str, bool]:
+    """Return what came of it, and whether that was what somebody wanted."""
+    try:
+        return drop(), True
+    except QElectronError as error:
+        return str(error), False
 
 
 _FACTS: dict[str, Callable[[Usage], str]] = {

@@ -278,12 +278,19 @@ class _Dispatch:
         )
         if not await asking.agreed(question, yes="Cancel it", no="Let it go on"):
             return
-        try:
-            await run.io_bound(dispatches.cancel, self._id)
-        except QElectronError as error:
-            ui.notify(str(error), type="negative")
-            return
-        ui.notify("It is being cancelled.")
+        problem = await run.io_bound(_cancelled, self._id)
+        if not self._content.is_deleted:  # with the page
+            told = problem or "It is being cancelled."
+            ui.notify(told, type="negative" if problem else "info")
+
+
+def _cancelled(dispatch_id: str) -> str:
+    """Cancel a dispatch; return why it cannot be, or nothing."""
+    try:
+        dispatches.cancel(dispatch_id)
+    except QElectronError as error:
+        return str(error)
+    return ""
 
 
 def _fill(element: ui.element, make: Any) -> None:

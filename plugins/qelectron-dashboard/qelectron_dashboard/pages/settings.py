@@ -326,7 +326,8 @@ class _Dialog:
         try:
             said: Any = await run.io_bound(change)
         except QElectronError as error:
-            self._say(str(error))
+            if not self._dialog.is_deleted:  # with the page
+                self._say(str(error))
             return
         if self._dialog.is_deleted:
             return
