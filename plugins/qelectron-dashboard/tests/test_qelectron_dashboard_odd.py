@@ -21,7 +21,8 @@ from dashboard_browser import Seen, looking_at, needs_browser
 from dashboard_records import call_of, entry_of, write
 
 from qelectron_core.errors import QElectronError
-from qelectron_core.store import Call, Document, Entry
+from qelectron_core.store import Call, Document, Entry, Intent
+from qelectron_core.testing import FakeCloud
 from qelectron_dashboard.look.live import caught
 from qelectron_dashboard.reading import calls, executors
 from qelectron_dashboard.reading.call import Reading
@@ -124,8 +125,16 @@ def seen(path: Path) -> Iterator[Seen]:
     made = call_of(1, id="one", versions={HALF: HALF}, executors="Unknown()")
     write(store, [made], [entry_of(made)])
     _dispatch(store, "a/b")
+    _intend(store)
     with looking_at(store, store.with_name("browser")) as seen:
         yield seen
+
+
+def _intend(store: Path) -> None:
+    job: dict[str, Any] = {"circuits": (), "places": (), "shown": "FakeCloud()"}
+    opened = SqliteStore(store)
+    opened.intend(Intent("job-1", executor=FakeCloud(), at=1e9, handle="h1", **job))
+    opened.close()
 
 
 def _dispatch(store: Path, name: str) -> None:
@@ -150,6 +159,29 @@ def test_a_dispatch_with_a_slash_in_its_id_is_opened(seen: Seen, electron: str) 
     pytest.importorskip("qelectron_dask")
     page = seen.open(f"/dispatch/a%2Fb{electron}")
     page.get_by_role("heading", name="bell").wait_for()
+
+
+@pytest.mark.parametrize("key", ["Escape", "Enter"])
+@pytest.mark.parametrize(
+    ("address", "button"), [("/call/one", "Run again"), ("/jobs", "Cancel: job-1")]
+)
+def test_questions_give_back_the_focus(
+    seen: Seen, address: str, button: str, key: str
+) -> None:
+    page = seen.open(address)
+    opener = page.get_by_role("button", name=button)
+    opener.focus()
+    page.keyboard.press("Enter")
+    refuse = page.locator(".q-dialog button:focus")
+    refuse.wait_for()
+    page.keyboard.press(key)
+    refuse.wait_for(state="detached")
+    page.wait_for_function(
+        "name => (document.activeElement.ariaLabel ?? "
+        "document.activeElement.textContent).includes(name)",
+        arg=button,
+    )
+    page.locator(".q-dialog").wait_for(state="detached")
 
 
 def test_a_page_that_is_left_while_it_waits_for_the_store_is_not_told(

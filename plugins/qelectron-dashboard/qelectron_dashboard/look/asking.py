@@ -20,7 +20,10 @@ async def agreed(question: str, *, yes: str, no: str = "Leave it as it is") -> b
             refuse.props("flat no-caps autofocus")
             agree = ui.button(yes, on_click=lambda: dialog.submit(True))
             agree.props("no-caps color=negative")
-    answer = await dialog
-    if not dialog.is_deleted:  # with the page
-        dialog.delete()
-    return answer is True
+    drop_once_hidden(dialog)
+    return await dialog is True
+
+
+def drop_once_hidden(dialog: ui.dialog) -> None:
+    """Delete a dialog when it has gone: before, it has to give back the focus."""
+    dialog.on("hide", dialog.delete, [])

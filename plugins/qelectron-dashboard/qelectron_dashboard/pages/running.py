@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from nicegui import ui
 
-from qelectron_dashboard.look import parts
+from qelectron_dashboard.look import asking, parts
 from qelectron_dashboard.look.apart import apart
 from qelectron_dashboard.reading.again import Offer, Runs, why
 
@@ -65,9 +65,8 @@ class _Question:
 
     async def answer(self) -> str | None:
         """Return the executor, empty for those of before, or `None` for not at all."""
+        asking.drop_once_hidden(self._dialog)
         answer = await self._dialog
-        if not self._dialog.is_deleted:  # with the page
-            self._dialog.delete()
         return None if answer is None else str(answer)
 
     @property
