@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -107,6 +108,28 @@ def test_whatever_goes_wrong_is_told_on_the_page() -> None:
     error = caught(read)
     assert isinstance(error, QElectronError)
     assert "OverflowError: of a kind that nobody thought of" in str(error)
+
+
+#: PennyLane is imported, and while that is under way, what needs parts of it is read.
+_AT_ONCE = """
+import sys, threading, time
+from qelectron_dashboard.reading import settings
+def whole():
+    import pennylane
+thread = threading.Thread(target=whole)
+thread.start()
+while "pennylane.math" not in sys.modules:
+    time.sleep(0.001)
+print([group.problem for group in settings.overview().groups])
+thread.join()
+"""
+
+
+def test_settings_are_read_while_pennylane_is_imported() -> None:
+    command = [sys.executable, "-c", _AT_ONCE]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert "Traceback" not in ran.stderr
+    assert "ImportError" not in ran.stdout
 
 
 # --- In a browser ---------------------------------------------------------------------

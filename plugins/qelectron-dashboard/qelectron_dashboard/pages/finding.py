@@ -10,6 +10,7 @@ from typing import Final
 from nicegui import run, ui
 
 from qelectron_dashboard.look import frame, parts
+from qelectron_dashboard.reading import whole
 from qelectron_dashboard.site import Site
 
 #: Seconds for which a page waits for what it shows before it is sent without it.
@@ -26,6 +27,7 @@ async def is_known(read: Callable[[], object | None]) -> bool | None:
 
     def is_there() -> bool:
         try:
+            whole.pennylane()
             return read() is not None
         except Exception:
             return True  # there is something to show: why it cannot be read

@@ -17,7 +17,7 @@ from qelectron_core.secret import Secret
 from qelectron_dashboard.look import asking, parts
 from qelectron_dashboard.look.apart import apart
 from qelectron_dashboard.look.live import watch
-from qelectron_dashboard.reading import tokens
+from qelectron_dashboard.reading import tokens, whole
 from qelectron_dashboard.reading.tokens import Token
 from qelectron_sqlite.cli.texts import safe, short
 
@@ -204,4 +204,5 @@ class _Form:
 
 
 def _read() -> tuple[list[Token], dict[str, str]]:
+    whole.pennylane()
     return tokens.tokens(), tokens.vendors()

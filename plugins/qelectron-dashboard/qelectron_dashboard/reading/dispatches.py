@@ -17,6 +17,7 @@ import attrs
 
 from qelectron_core.errors import FormatError
 from qelectron_core.store import Document, Store, keeps_documents
+from qelectron_dashboard.reading import whole
 from qelectron_dashboard.reading.picture import Electron
 from qelectron_sqlite.cli.results import result_lines
 from qelectron_sqlite.cli.texts import count, dollars, safe, short
@@ -141,6 +142,7 @@ class Reader:
 
     def rows(self, limit: int) -> list[dict[str, Any]]:
         """Return a row for each dispatch that can be read, the newest first."""
+        whole.pennylane()
         from qelectron_dask.workflow.records import KIND
 
         found = self._store.documents(KIND, limit=limit)
@@ -181,6 +183,7 @@ class Reader:
         self, dispatch_id: str, *, valued: int | None = None
     ) -> Recorded | None:
         """Return what is kept of a dispatch, with what one electron returned."""
+        whole.pennylane()
         from qelectron_dask.workflow import records
         from qelectron_dask.workflow.dispatches import Recorded
 

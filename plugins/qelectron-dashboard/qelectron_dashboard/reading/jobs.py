@@ -16,6 +16,7 @@ import attrs
 from qelectron_core.errors import ConfigError, UnknownJobError
 from qelectron_core.redaction import redacted
 from qelectron_core.store import Intent, Store
+from qelectron_dashboard.reading import whole
 from qelectron_sqlite.cli.cancel import cancelled, forgotten
 from qelectron_sqlite.cli.texts import count, safe, short
 
@@ -78,6 +79,7 @@ class Outcome:
 
 def rows(store: Store) -> list[JobRow]:
     """Return the jobs that have not ended: orphans first, then the oldest."""
+    whole.pennylane()
     return sorted(map(row, store.jobs()), key=lambda job: (job.alive, job.at))
 
 

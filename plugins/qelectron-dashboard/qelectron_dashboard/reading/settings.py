@@ -21,6 +21,7 @@ from qelectron_core.config.schema import EXECUTOR, SETTINGS
 from qelectron_core.contracts import default_of
 from qelectron_core.errors import ConfigError, QElectronError
 from qelectron_core.registry import registry
+from qelectron_dashboard.reading import whole
 from qelectron_sqlite.cli.texts import safe, short
 
 Kind: TypeAlias = Literal["user", "project"]
@@ -122,6 +123,7 @@ class Overview:
 
 def overview() -> Overview:
     """Return all that is set, and could be, as it is now."""
+    whole.pennylane()
     groups: tuple[Group, ...] = ()
     problem = ""
     try:
