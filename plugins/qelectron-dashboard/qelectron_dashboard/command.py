@@ -45,11 +45,10 @@ def dashboard(*, port: int | None, no_browser: bool, location: str | None) -> No
         os.environ[VARIABLE] = os.path.abspath(os.path.expanduser(location))
     with opened(location) as store, listen(port, usual=PORT) as socket:
         door = Door(port=socket.getsockname()[1])
-        click.echo(
-            f"The dashboard of {store.usage().location} is at\n\n    {door.link}\n"
-        )
+        site = Site(store, store.usage().location)
+        click.echo(f"The dashboard of {site.location} is at\n\n    {door.link}\n")
         click.echo("The link works once. Ctrl-C stops the dashboard.")
         if not no_browser:
             webbrowser.open(door.link)
-        serve(Site(store), door, socket)
+        serve(site, door, socket)
     click.echo("Stopped.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import logging
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -67,6 +69,10 @@ def serve(site: Site, door: Door, listening: socket.socket) -> None:
         show_welcome_message=False,
         binding_refresh_interval=None,
     )
+    # It logs each page that is not there with its address, which anybody may write.
+    logging.getLogger("nicegui").setLevel(logging.ERROR)
+    # Whoever ends it lets it end in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     config = uvicorn.Config(
         door.guard(app),
         log_level="warning",

@@ -13,8 +13,10 @@ class Site:
 
     Attributes:
         store: What is shown.
+        location: Where it is, for people to read.
         dark: Whether pages are dark; `None` as the browser likes it.
     """
 
     store: Store
+    location: str
     dark: bool | None = None

@@ -189,12 +189,13 @@ def test_a_dashboard_that_hangs_keeps_no_circuit_waiting(tmp_path: Path) -> None
         run_program(store, circuits=200)  # its browser has gone
 
 
-def test_ctrl_c_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_kill_end_it_in_order(tmp_path: Path, how: signal.Signals) -> None:
     store = tmp_path / "store.sqlite3"
     write(store, [], [])
     with dashboard_of(store) as dashboard, browser(tmp_path / "browser") as context:
         context.pages[0].goto(dashboard.link)
-        dashboard.process.send_signal(signal.SIGINT)
+        dashboard.process.send_signal(how)
         said, _ = dashboard.process.communicate(timeout=60)
     assert said.endswith("Stopped.\n")
     assert "Traceback" not in said

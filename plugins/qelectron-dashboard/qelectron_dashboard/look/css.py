@@ -41,6 +41,15 @@ SIGNS: Final[Mapping[str, str]] = {
     "idle": "·",
     "left out": "⊘",
 }
+#: The same as text, which has to stand out more: on light and on dark ground.
+_TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    "#009E73": ("#00704F", "#2BC79A"),
+    "#56B4E9": ("#1B6CA8", "#56B4E9"),
+    "#E69F00": ("#855600", "#E69F00"),
+    "#CC79A7": ("#99416F", "#E09BC1"),
+    "#D55E00": ("#B34700", "#FF8B45"),
+    "#0072B2": ("#0072B2", "#56B4E9"),
+}
 #: For what has no state, and for series of a chart.
 QUIET: Final = "#7F8C9A"
 BLUE: Final = "#0072B2"
@@ -55,13 +64,38 @@ ICON: Final = (
     "</g></svg>"
 )
 
-RULES: Final = """
+
+def text_colour(state: str) -> str:
+    """Return the colour of a state's sign and name, as a style has it."""
+    return f"var(--{_slug(state)})" if state in COLOURS else "inherit"
+
+
+def _slug(state: str) -> str:
+    return f"state-{state.replace(' ', '-')}"
+
+
+def _variables(ground: int) -> str:
+    texts = {state: _TEXTS[colour][ground] for state, colour in COLOURS.items()}
+    return " ".join(f"--{_slug(state)}: {text};" for state, text in texts.items())
+
+
+_STATES: Final = f"""
+:root {{ {_variables(0)} }}
+body.body--dark {{ {_variables(1)} }}
+"""
+_RULES: Final = """
 :root { --quiet: #5b6673; --line: #d9dee4; --panel: #ffffff; --ground: #f4f6f8; }
 body.body--dark {
   --quiet: #a3afbd; --line: #323b46; --panel: #1b2128; --ground: #12161b;
   --q-primary: #56b4e9 !important;
 }
-body.body--dark .bg-primary { color: #12161b !important; }
+/* The framework has put what Quasar calls important into this layer. */
+@layer quasar_importants {
+  body.body--dark .bg-primary, body.body--dark .nicegui-skip-link {
+    color: #12161b !important; }
+  .q-btn:focus-visible { outline: 2px solid var(--q-primary) !important;
+    outline-offset: 2px; }
+}
 body.body--dark .ag-root-wrapper, body.body--dark .ag-header {
   --ag-background-color: var(--panel); --ag-odd-row-background-color: var(--panel);
   --ag-header-background-color: var(--ground); }
@@ -115,3 +149,6 @@ a:focus-visible, button:focus-visible, [tabindex]:focus-visible {
   .nav a { padding: .3rem .35rem; font-size: .85rem; }
 }
 """
+
+#: What every page has.
+RULES: Final = _STATES + _RULES

@@ -49,7 +49,7 @@ def page(site: Site, title: str, at: str) -> Iterator[None]:
         )
         _navigation(at)
         ui.space()
-        ui.label(site.store.usage().location).classes("where quiet ellipsis")
+        ui.label(site.location).classes("where quiet ellipsis")
         _theme_button(site, dark)
     with content:
         yield

@@ -41,9 +41,9 @@ _OPEN: Final = """p => { if (p.data && p.column.getColDef().headerName)
   window.location.href = %s + encodeURIComponent(p.data.id); }"""
 _OPEN_BY_KEY: Final = """p => { if (p.event?.key === "Enter" && p.data)
   window.location.href = %s + encodeURIComponent(p.data.id); }"""
+_COLOURS: Final = {state: css.text_colour(state) for state in css.COLOURS}
 _STATE_STYLE: Final = (
-    f"p => ({{color: ({json.dumps(dict(css.COLOURS))})[p.value] ?? 'inherit', "
-    "fontWeight: 600})"
+    f"p => ({{color: ({json.dumps(_COLOURS)})[p.value] ?? 'inherit', fontWeight: 600}})"
 )
 
 

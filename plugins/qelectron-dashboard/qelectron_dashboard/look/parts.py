@@ -13,7 +13,7 @@ from qelectron_dashboard.look import css
 def state(name: str) -> ui.element:
     """Show a state by its colour, its sign and its name."""
     with ui.element("span").classes("state") as made:
-        sign = ui.element("i").style(f"color: {css.COLOURS.get(name, css.QUIET)}")
+        sign = ui.element("i").style(f"color: {css.text_colour(name)}")
         with sign.props("aria-hidden=true"):
             ui.label(css.SIGNS.get(name, "·"))
         ui.label(name)

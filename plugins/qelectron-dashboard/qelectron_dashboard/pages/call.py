@@ -60,7 +60,7 @@ def register(site: Site) -> None:
     """Make the page known."""
     runs = again.Runs(site.store)
 
-    @ui.page("/call/{call_id}", response_timeout=PATIENCE_S)
+    @ui.page("/call/{call_id:path}", response_timeout=PATIENCE_S)
     async def show(call_id: str, circuit: str = "") -> None:
         reading = call.Reading(site.store, call_id, finding.index_of(circuit))
         is_known = await finding.is_known(reading.read)
@@ -232,8 +232,9 @@ class _Call:
         try:
             new = await running.run_again(self._runs, self._id)
         finally:
-            self._again.props(remove="loading")
-        if new is not None:
+            if not self._again.is_deleted:  # with the page
+                self._again.props(remove="loading")
+        if new is not None and not self._again.is_deleted:
             ui.navigate.to(f"/call/{quote(new, safe='')}")
 
     async def _ask_cancel(self) -> None:
