@@ -121,7 +121,7 @@ body { background: var(--ground); font-feature-settings: "tnum"; }
   box-shadow: inset 0 -2px 0 var(--q-primary); }
 a:focus-visible, button:focus-visible, [tabindex]:focus-visible {
   outline: 2px solid var(--q-primary); outline-offset: 2px; }
-.nicegui-link { color: var(--q-primary); }
+.nicegui-link, .ag-cell a { color: var(--q-primary); }
 .state { display: inline-flex; align-items: center; gap: .35rem; white-space: nowrap; }
 .state > i { font-style: normal; font-weight: 700; }
 .facts { display: grid; grid-template-columns: max-content minmax(0, 1fr);
