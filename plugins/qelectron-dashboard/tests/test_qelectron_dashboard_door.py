@@ -7,8 +7,9 @@ import http.client
 import re
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Answer:
     """What the dashboard answers."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     text: str
 
 
@@ -59,8 +60,7 @@ def ask(dashboard: Dashboard, path: str, method: str = "GET", **headers: str) ->
     with closing(http.client.HTTPConnection(place, timeout=20)) as connection:
         connection.request(method, path, headers={"Host": place} | named)
         with connection.getresponse() as answer:
-            headers = dict(answer.headers.items())
-            return Answer(answer.status, headers, answer.read().decode())
+            return Answer(answer.status, answer.headers, answer.read().decode())
 
 
 def shakes_hands(dashboard: Dashboard, cookie: str, origin: str | None) -> str:

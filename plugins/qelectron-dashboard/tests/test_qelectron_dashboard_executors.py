@@ -79,7 +79,8 @@ def test_states_of_executors(changes: dict[str, Any], state: str) -> None:
 
 def breaker(executor: str, **changes: Any) -> BreakerState:
     """Return an open circuit breaker of a process."""
-    state = BreakerState(executor, "RuntimeError: is down", NOW - 5, NOW + 300, "lab:7")
+    now = time.time()
+    state = BreakerState(executor, "RuntimeError: is down", now - 5, now + 300, "lab:7")
     return attrs.evolve(state, **changes)
 
 
