@@ -309,6 +309,7 @@ def test_what_is_asked_before_it_is_run_again(
 
 
 def test_a_call_is_run_again_and_its_store_has_it(store: SqliteStore) -> None:
+    pytest.importorskip("qelectron_simulator", reason="needs qelectron-simulator")
     write(store, "call-1", entry("call-1"))
     runs = again.Runs(store)
     assert not runs.offer("call-1").asks

@@ -63,6 +63,7 @@ def option(key: str) -> settings.Option:
 
 @pytest.mark.usefixtures("folder")
 def test_every_setting_tells_its_default_and_what_it_does() -> None:
+    pytest.importorskip("qelectron_simulator", reason="needs qelectron-simulator")
     found = settings.overview()
     names = [group.name for group in found.groups]
     assert names == [settings.CORE, *registry().registrations("executor")]
@@ -97,6 +98,7 @@ def test_one_bad_variable_hides_nothing_else(
 
 
 def test_secrets_are_named_and_not_told(folder: Path) -> None:
+    pytest.importorskip("qelectron_qiskit", reason="needs qelectron-qiskit")
     own = folder / "own" / "config.toml"
     write(own, f"[executor.QiskitExecutor]\nibmqx_token = '{TOKEN}'\n")
     found = settings.overview()
@@ -123,6 +125,7 @@ def test_a_file_that_is_not_agreed_to_is_told_without_secrets(folder: Path) -> N
 
 @pytest.mark.parametrize("kind", ["user", "project"])
 def test_a_setting_is_set_and_taken_out(folder: Path, kind: settings.Kind) -> None:
+    pytest.importorskip("qelectron_simulator", reason="needs qelectron-simulator")
     key = "executor.Simulator.workers"
     where = {"user": "own/config.toml", "project": "project/qelectron.toml"}[kind]
     assert settings.put(kind, key, "3") == f"{key} is set in {folder / where}."
@@ -143,6 +146,7 @@ def test_it_is_said_when_another_place_wins(folder: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_every_value_that_is_shown_can_be_set_again() -> None:
+    pytest.importorskip("qelectron_qiskit", reason="needs qelectron-qiskit")
     for key, text in {
         "disable": "otel, echo",
         "cache": "top-up",
@@ -158,6 +162,7 @@ def test_every_value_that_is_shown_can_be_set_again() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_token_is_kept_where_only_its_user_reads_it() -> None:
+    pytest.importorskip("qelectron_qiskit", reason="needs qelectron-qiskit")
     said = tokens.keep("ibm", "", Secret(TOKEN))
     assert TOKEN not in said
     assert stat.S_IMODE(keeping.path().stat().st_mode) == 0o600
