@@ -81,6 +81,8 @@ class TestDaskExecutorConformance(ExecutorConformance):
 
 
 def test_it_comes_back_from_what_the_journal_shows_of_it() -> None:
+    pytest.importorskip("qelectron_echo", reason="needs qelectron-echo")
+    pytest.importorskip("qelectron_simulator", reason="needs qelectron-simulator")
     for executor in (
         DaskExecutor(),
         DaskExecutor(ct.executor.Echo(value=2), address="tcp://node7:8786"),
