@@ -24,6 +24,9 @@ from qelectron_core.store import Call, Entry
 from qelectron_core.testing import FakeCloud, Faults
 from qelectron_sqlite.store import SqliteStore
 
+# What is run again here ran on it.
+pytest.importorskip("qelectron_simulator", reason="needs qelectron-simulator")
+
 CIRCUIT = QuantumScript([qml.RX(0.3, 0), qml.CNOT([0, 1])], [qml.expval(qml.Z(1))])
 SINGLE = json.dumps({"shape": 0, "shot_vector": False})
 ID = "call-a-1"

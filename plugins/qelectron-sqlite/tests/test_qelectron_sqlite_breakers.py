@@ -101,6 +101,7 @@ def seen_open(store: SqliteStore, count: int) -> list[Any]:
 def test_a_process_sees_the_breakers_of_others_as_long_as_those_live(
     store: SqliteStore, start: Callable[[], Any]
 ) -> None:
+    pytest.importorskip("qelectron_selectors", reason="needs qelectron-selectors")
     one, other = start(), start()
     began = time.time()
     tell(one, "down")
