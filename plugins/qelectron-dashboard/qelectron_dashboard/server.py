@@ -19,6 +19,7 @@ from qelectron_core import ConfigError
 from qelectron_dashboard import pages
 from qelectron_dashboard.door import Door
 from qelectron_dashboard.look import css
+from qelectron_dashboard.reading import whole
 from qelectron_dashboard.site import Site
 
 _HOST: Final = "127.0.0.1"
@@ -57,7 +58,7 @@ def serve(site: Site, door: Door, listening: socket.socket) -> None:
     """Serve the pages until Ctrl-C."""
     app = FastAPI(openapi_url=None)
     # What draws circuits takes seconds to import: before somebody waits for it.
-    threading.Thread(target=_import_pennylane, daemon=True).start()
+    threading.Thread(target=whole.pennylane, daemon=True).start()
     pages.register(site)
     ui.run_with(
         app,
@@ -85,7 +86,3 @@ def serve(site: Site, door: Door, listening: socket.socket) -> None:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:  # which the server passes on after it has stopped
         return
-
-
-def _import_pennylane() -> None:
-    import pennylane as pennylane

@@ -170,6 +170,8 @@ def test_a_hundred_thousand_calls_are_listed_and_searched(tmp_path: Path) -> Non
         page.get_by_text("1,000 of 100,001 calls").wait_for()
         page.get_by_role("button", name="Show older ones").click()
         page.get_by_text("4,000 of 100,001 calls").wait_for()
+        newest = page.locator('.ag-center-cols-container [row-index="0"]')
+        newest.get_by_text(call_of(99_999).id).wait_for()
         page.get_by_label("Search names").fill("oldest")
         page.locator(".ag-row", has_text="the_oldest").wait_for()
 

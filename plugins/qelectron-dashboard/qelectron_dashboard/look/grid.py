@@ -124,11 +124,16 @@ class Grid:
             self.element.on("selectionChanged", self._tell_chosen, [])
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows: only those that are new, other or gone are sent."""
+        """Show these rows, in this order.
+
+        While new ones come above the others, only what is new, other or gone is sent.
+        """
         new = {str(row["id"]): row for row in rows}
         if self._known is None:
             self.element.options["rowData"] = [*rows]
             self.element.update()
+        elif not _only_adds_above(self._known, new):
+            self.element.run_grid_method("setGridOption", "rowData", [*rows])
         elif change := _change(self._known, new):
             self.element.run_grid_method("applyTransaction", change)
         self._known = new
@@ -153,6 +158,13 @@ def _linked(
     if opens is None or given["field"] != linked:
         return given
     return {**given, ":cellRenderer": _LINK % json.dumps(opens)}
+
+
+def _only_adds_above(known: Mapping[str, Row], new: Mapping[str, Row]) -> bool:
+    """Tell whether what is new comes first, and the others stay in their order."""
+    added = [key for key in new if key not in known]
+    stay = [key for key in known if key in new]
+    return [*new] == added + stay
 
 
 def _change(known: Mapping[str, Row], new: Mapping[str, Row]) -> dict[str, Any]:
